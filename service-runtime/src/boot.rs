@@ -1,0 +1,71 @@
+//! From `main` to the running service and back to an exit code.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::config::{self, ConfigError, ServiceConfig, Start};
+use crate::{Shutdown, admin, telemetry};
+
+/// `EX_CONFIG` of sysexits.h: the configuration is wrong, a restart will not help.
+const EXIT_CONFIG: u8 = 78;
+
+/// Reads the configuration, starts telemetry and the runtime, and runs the service until it ends or SIGTERM or SIGINT asks
+/// it to. With `--healthcheck` it asks the running service's admin server instead.
+///
+/// Exit code 0 after an ordered shutdown, 78 for a wrong configuration (before anything is connected), 1 for the rest.
+pub fn boot<C, F>(run: impl FnOnce(C, Shutdown) -> F) -> ExitCode
+where
+    C: ServiceConfig,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let config = match config::start::<C>() {
+        Ok(Start::Serve(config)) => config,
+        Ok(Start::CheckHealth(config)) => return check_health(&config),
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = telemetry::start() {
+        return refuse(&error);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the async runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        shutdown.on_signal().context("listen for signals")?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+        run(config, shutdown).await
+    });
+    // A thread that hangs in the kernel (statvfs on a dead mount) must not hold up the exit.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "stopped by an error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn refuse(error: &ConfigError) -> ExitCode {
+    eprintln!("configuration error: {error}");
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn check_health(config: &impl ServiceConfig) -> ExitCode {
+    match admin::ask_ready(config.admin_listener()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("not ready: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Configuration: clap reads flags and the environment; here stands what clap does not do. An empty variable is an error,
+//! a secret `X` may come as the file `X_FILE`, and every error names its variable and shows no secret.
+//!
+//! A field is a secret when it is marked `hide_env_values = true`.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::admin::AdminListener;
+
+const HEALTHCHECK: &str = "healthcheck";
+
+/// What a service's `Config` is: a clap parser whose fields have a `long` and an `env`.
+pub trait ServiceConfig: clap::Parser {
+    /// Where the admin server listens.
+    fn admin_listener(&self) -> AdminListener;
+
+    /// What only several fields together can tell.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
+
+/// A wrong configuration: which variable, and what is wrong with it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Name of the environment variable.
+    pub variable: String,
+    /// What is wrong, without the value of a secret.
+    pub problem: String,
+}
+
+impl ConfigError {
+    /// An error of one variable.
+    pub fn new(variable: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { variable: variable.to_owned(), problem: problem.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{}: {}", self.variable, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the command line asked for.
+pub(crate) enum Start<C> {
+    Serve(C),
+    CheckHealth(C),
+}
+
+/// Reads the configuration of this process; `--help`, `--version` and unknown flags end it here, as clap does.
+pub(crate) fn start<C: ServiceConfig>() -> Result<Start<C>, ConfigError> {
+    let (config, matches) = read::<C>(std::env::args_os().skip(1).collect(), true)?;
+    Ok(if matches.get_flag(HEALTHCHECK) { Start::CheckHealth(config) } else { Start::Serve(config) })
+}
+
+/// Reads the configuration of one service out of several in this process: `overrides` are flags (`--name=value`), all else
+/// comes from the environment.
+pub fn read_with<C: ServiceConfig>(overrides: &[String]) -> Result<C, ConfigError> {
+    let (config, _) = read::<C>(overrides.iter().map(OsString::from).collect(), false)?;
+    Ok(config)
+}
+
+fn read<C: ServiceConfig>(mut arguments: Vec<OsString>, may_exit: bool) -> Result<(C, ArgMatches), ConfigError> {
+    let healthcheck = Arg::new(HEALTHCHECK).long(HEALTHCHECK).action(ArgAction::SetTrue);
+    let command = C::command().arg(healthcheck.help("Ask the running service whether it is ready, and exit"));
+    refuse_empty(&command)?;
+    add_secret_files(&command, &mut arguments)?;
+    arguments.insert(0, command.get_name().into());
+    let matches = match command.clone().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => match explain(&command, &error) {
+            Some(explained) => return Err(explained),
+            None if may_exit => error.exit(),
+            None => return Err(ConfigError::new("command line", error.to_string())),
+        },
+    };
+    let config = C::from_arg_matches(&matches).map_err(|error| ConfigError::new("command line", error.to_string()))?;
+    config.check()?;
+    Ok((config, matches))
+}
+
+fn variable(argument: &Arg) -> Option<&str> {
+    argument.get_env()?.to_str()
+}
+
+fn refuse_empty(command: &Command) -> Result<(), ConfigError> {
+    for name in command.get_arguments().filter_map(variable) {
+        for name in [name.to_owned(), format!("{name}_FILE")] {
+            if std::env::var_os(&name).is_some_and(|value| value.is_empty()) {
+                return Err(ConfigError::new(&name, "is empty; give it a value or leave it out"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The content of `X_FILE` becomes a flag of this process's argument list in memory (never of its real command line).
+fn add_secret_files(command: &Command, arguments: &mut Vec<OsString>) -> Result<(), ConfigError> {
+    for argument in command.get_arguments().filter(|argument| argument.is_hide_env_values_set()) {
+        let (Some(name), Some(long)) = (variable(argument), argument.get_long()) else { continue };
+        let file_variable = format!("{name}_FILE");
+        let Some(path) = std::env::var_os(&file_variable) else { continue };
+        if std::env::var_os(name).is_some() {
+            return Err(ConfigError::new(&file_variable, format!("{name} is set too; leave one of them out")));
+        }
+        let content = std::fs::read_to_string(&path)
+            .map_err(|error| ConfigError::new(&file_variable, format!("cannot read the file: {error}")))?;
+        let secret = content.trim_end_matches(['\r', '\n']);
+        if secret.is_empty() {
+            return Err(ConfigError::new(&file_variable, "the file is empty"));
+        }
+        arguments.push(format!("--{long}={secret}").into());
+    }
+    Ok(())
+}
+
+/// In our words where a value is at fault; `None` for help, version and wrong flags, which clap words best.
+fn explain(command: &Command, error: &clap::Error) -> Option<ConfigError> {
+    let argument = |shown: &str| {
+        let long = shown.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default().to_owned();
+        command.get_arguments().find(|argument| argument.get_long() == Some(long.as_str()))
+    };
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => {
+            let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
+            Some(ConfigError::new(missing.iter().find_map(|shown| variable(argument(shown)?))?, "is required"))
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
+            let argument = argument(shown)?;
+            let value = match error.get(ContextKind::InvalidValue) {
+                Some(ContextValue::String(value)) if !argument.is_hide_env_values_set() => format!("\"{value}\" "),
+                _ => String::new(),
+            };
+            let reason = match (std::error::Error::source(error), error.get(ContextKind::ValidValue)) {
+                (Some(source), _) if !argument.is_hide_env_values_set() => format!("is not valid: {source}"),
+                (_, Some(ContextValue::Strings(valid))) => format!("is not one of {}", valid.join(", ")),
+                _ => "is not valid".to_owned(),
+            };
+            Some(ConfigError::new(variable(argument)?, format!("{value}{reason}")))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,254 @@
+//! What every Kafka client here is configured with, and the topics that must exist.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::ValueEnum;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{ConfigError, Shutdown, backoff};
+
+const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
+const CREATE_TIMEOUT: Duration = Duration::from_secs(15);
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(15);
+/// "The cluster's default replication" in a CreateTopics request (KIP-464).
+const DEFAULT_REPLICATION: i32 = -1;
+/// What Kafka allows in a topic's name, with room for `.dlq`.
+const TOPIC_NAME_CHARS: usize = 245;
+
+/// How to reach the cluster, and the topic of reports.
+#[derive(Clone, Debug, clap::Args)]
+pub struct KafkaConfig {
+    /// Kafka's bootstrap servers, as `host:port,host:port`
+    #[arg(long, env, value_parser = parse_bootstrap_server)]
+    pub bootstrap_server: String,
+    /// Topic of reports; its dead letters go to the same name with `.dlq`
+    #[arg(long, env, default_value = "server-metrics", value_parser = parse_topic_name)]
+    pub kafka_topic_name: String,
+    /// Partitions of the topic when it has to be created
+    #[arg(long, env, default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub kafka_topic_partitions: i32,
+    /// How to talk to the brokers
+    #[arg(long, env, default_value = "plaintext", ignore_case = true)]
+    pub kafka_security_protocol: SecurityProtocol,
+    /// SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+    #[arg(long, env)]
+    pub kafka_sasl_mechanism: Option<String>,
+    /// SASL user
+    #[arg(long, env)]
+    pub kafka_sasl_username: Option<String>,
+    /// SASL password
+    #[arg(long, env, hide_env_values = true)]
+    pub kafka_sasl_password: Option<SecretString>,
+    /// PEM file of the authority that signed the brokers' certificates
+    #[arg(long, env)]
+    pub kafka_ssl_ca_location: Option<String>,
+    /// PEM file of this client's certificate
+    #[arg(long, env)]
+    pub kafka_ssl_certificate_location: Option<String>,
+    /// PEM file of this client's key
+    #[arg(long, env)]
+    pub kafka_ssl_key_location: Option<String>,
+    /// Password of this client's key
+    #[arg(long, env, hide_env_values = true)]
+    pub kafka_ssl_key_password: Option<SecretString>,
+}
+
+/// `security.protocol` of Kafka's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum SecurityProtocol {
+    /// Neither encrypted nor authenticated.
+    Plaintext,
+    /// TLS.
+    Ssl,
+    /// SASL without encryption.
+    SaslPlaintext,
+    /// SASL over TLS.
+    SaslSsl,
+}
+
+impl KafkaConfig {
+    /// What only several fields together can tell.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !matches!(self.kafka_security_protocol, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl) {
+            return Ok(());
+        }
+        let required = [
+            ("KAFKA_SASL_MECHANISM", self.kafka_sasl_mechanism.is_some()),
+            ("KAFKA_SASL_USERNAME", self.kafka_sasl_username.is_some()),
+            ("KAFKA_SASL_PASSWORD", self.kafka_sasl_password.is_some()),
+        ];
+        match required.iter().find(|(_, is_set)| !is_set) {
+            Some((variable, _)) => Err(ConfigError::new(variable, "is required by KAFKA_SECURITY_PROTOCOL")),
+            None => Ok(()),
+        }
+    }
+
+    /// The client configuration that all clients start from.
+    pub fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap_server)
+            .set("client.id", "server-monitoring")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set_log_level(RDKafkaLogLevel::Warning);
+        let protocol = self.kafka_security_protocol.to_possible_value().expect("no variant is skipped");
+        config.set("security.protocol", protocol.get_name());
+        let texts = [
+            ("sasl.mechanism", &self.kafka_sasl_mechanism),
+            ("sasl.username", &self.kafka_sasl_username),
+            ("ssl.ca.location", &self.kafka_ssl_ca_location),
+            ("ssl.certificate.location", &self.kafka_ssl_certificate_location),
+            ("ssl.key.location", &self.kafka_ssl_key_location),
+        ];
+        for (key, value) in texts {
+            if let Some(value) = value {
+                config.set(key, value);
+            }
+        }
+        for (key, value) in [("sasl.password", &self.kafka_sasl_password), ("ssl.key.password", &self.kafka_ssl_key_password)] {
+            if let Some(value) = value {
+                config.set(key, value.expose_secret());
+            }
+        }
+        config
+    }
+
+    /// Name of the dead-letter topic.
+    pub fn dead_letter_topic(&self) -> String {
+        format!("{}.dlq", self.kafka_topic_name)
+    }
+}
+
+/// A topic that must exist.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// Partitions, if it has to be created.
+    pub partitions: i32,
+    /// Largest message, if it has to be created.
+    pub max_message_bytes: usize,
+}
+
+/// Waits until all topics exist: looks, creates what is missing, says why it cannot, and tries again until shutdown.
+///
+/// `Ok(false)` when the shutdown came first.
+pub async fn ensure_topics(kafka: &KafkaConfig, topics: &[Topic], shutdown: &Shutdown) -> anyhow::Result<bool> {
+    for wait in backoff(FIRST_RETRY, LONGEST_RETRY) {
+        match create_missing(kafka, topics).await {
+            Ok(()) => return Ok(true),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), retry_ms = wait.as_millis(), "Kafka's topics are not there yet");
+            }
+        }
+        tokio::select! {
+            () = shutdown.requested() => return Ok(false),
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    Ok(false)
+}
+
+async fn create_missing(kafka: &KafkaConfig, topics: &[Topic]) -> anyhow::Result<()> {
+    let config = kafka.client_config();
+    let wanted = topics.to_vec();
+    let missing = tokio::task::spawn_blocking(move || missing_topics(&config, wanted)).await.context("ask for the topics")??;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let admin: AdminClient<DefaultClientContext> = kafka.client_config().create().context("create a Kafka admin client")?;
+    let limits: Vec<String> = missing.iter().map(|topic| topic.max_message_bytes.to_string()).collect();
+    let new = missing.iter().zip(&limits).map(|(topic, limit)| {
+        NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(DEFAULT_REPLICATION)).set("max.message.bytes", limit)
+    });
+    let options = AdminOptions::new().operation_timeout(Some(CREATE_TIMEOUT)).request_timeout(Some(CREATE_TIMEOUT));
+    for result in admin.create_topics(&new.collect::<Vec<_>>(), &options).await.context("ask Kafka to create the topics")? {
+        match result {
+            Ok(name) => tracing::info!(topic = name, "topic created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)) => {
+                return Err(anyhow!(
+                    "the topic {name} does not exist and the cluster forbids this client to create it: create it there"
+                ));
+            }
+            Err((name, code)) => return Err(anyhow!("the topic {name} does not exist and cannot be created: {code}")),
+        }
+    }
+    Ok(())
+}
+
+/// Asked as a consumer: a producer's question would make brokers with automatic creation create the topic.
+fn missing_topics(config: &ClientConfig, wanted: Vec<Topic>) -> anyhow::Result<Vec<Topic>> {
+    let mut config = config.clone();
+    config.set("allow.auto.create.topics", "false").set("group.id", "server-monitoring-topics");
+    let client: BaseConsumer = config.create().context("create a Kafka client")?;
+    let mut missing = Vec::new();
+    for topic in wanted {
+        let metadata = client.fetch_metadata(Some(&topic.name), METADATA_TIMEOUT).context("ask Kafka for its topics")?;
+        let exists = metadata
+            .topics()
+            .iter()
+            .any(|found| found.name() == topic.name && found.error().is_none() && !found.partitions().is_empty());
+        if !exists {
+            missing.push(topic);
+        }
+    }
+    Ok(missing)
+}
+
+fn parse_bootstrap_server(text: &str) -> Result<String, String> {
+    for server in text.split(',') {
+        let port = server.trim().rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| u16::from_str(port));
+        if !matches!(port, Some(Ok(port)) if port > 0) {
+            return Err(format!("\"{server}\" is not host:port"));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_topic_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || text.len() > TOPIC_NAME_CHARS || !text.chars().all(allowed) || text == "." || text == ".." {
+        return Err(format!("a topic's name has 1 to {TOPIC_NAME_CHARS} letters, digits, '.', '_' or '-'"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bootstrap_servers_are_hosts_with_ports() {
+        for (text, ok) in [
+            ("a:9092", true),
+            ("a:9092,[::1]:9093", true),
+            ("a", false),
+            ("a:", false),
+            (":9092", false),
+            ("a:0", false),
+            ("a:9092,", false),
+        ] {
+            assert_eq!(parse_bootstrap_server(text).is_ok(), ok, "{text}");
+        }
+    }
+
+    #[test]
+    fn topic_names_are_kafkas() {
+        for (text, ok) in [("server-metrics", true), ("a.b_c", true), ("", false), ("a b", false), ("..", false)] {
+            assert_eq!(parse_topic_name(text).is_ok(), ok, "{text}");
+        }
+        assert!(parse_topic_name(&"x".repeat(TOPIC_NAME_CHARS)).is_ok());
+        assert!(parse_topic_name(&"x".repeat(TOPIC_NAME_CHARS + 1)).is_err());
+    }
+}

@@ -1,0 +1,30 @@
+//! Every bound of the wire format, in one place. Each is tested at limit − 1, limit and limit + 1.
+
+/// Bytes of one report as it stands in Kafka, uncompressed.
+pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Bytes of an ingest body as it comes over HTTP.
+pub const BATCH_COMPRESSED_BYTES: usize = 1024 * 1024;
+/// Bytes of an ingest body after decompression.
+pub const BATCH_INFLATED_BYTES: usize = 16 * 1024 * 1024;
+/// Records in one ingest batch.
+pub const BATCH_RECORDS: usize = 1_000;
+/// Characters of a name: host, container, device, metric, table, column.
+pub const NAME_CHARS: usize = 128;
+/// Labels of one host or container.
+pub const LABELS: usize = 64;
+/// Characters of a label's key, of its value, and of any other text (image, OS, kernel).
+pub const LABEL_CHARS: usize = 256;
+/// Containers of one host.
+pub const CONTAINERS: usize = 500;
+/// Rows of all device tables (every table but `container`) of one report together.
+pub const DEVICES: usize = 256;
+/// Tables of one report.
+pub const TABLES: usize = 32;
+/// Metrics of the host itself, and columns of one table.
+pub const METRICS: usize = 256;
+/// How far ahead of the backend's clock a report's `at` may be.
+pub const FUTURE_MS: i64 = 10 * 60 * 1_000;
+/// Shortest collection interval.
+pub const INTERVAL_MS_MIN: u32 = 100;
+/// Longest collection interval.
+pub const INTERVAL_MS_MAX: u32 = 3_600_000;
