@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::report::Table;
 
+/// Characters of an identity: a database index holds it.
+pub const IDENTITY_CHARS: usize = 255;
+
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
@@ -11,8 +14,9 @@ const ONE_OFF: &str = "com.docker.compose.oneoff";
 
 /// The identity of each row of a container table, in row order, unique within the table.
 ///
-/// `compose:project/service/number` where compose made it, else `name:NAME`. `docker compose run` starts one-off
-/// containers with the number of a running one: those go by name, and so does whatever else would collide.
+/// `compose:project/service/number` where compose made it, else `name:NAME`; at most [`IDENTITY_CHARS`] long and without
+/// trailing spaces, which MySQL ignores when it compares. `docker compose run` starts one-off containers with the number
+/// of a running one: those go by name, and so does whatever else would collide.
 pub fn container_identities(table: &Table) -> Vec<String> {
     let name = table.column("name");
     let labels = table.column("labels");
@@ -36,7 +40,8 @@ fn compose_identity(labels: &BTreeMap<String, String>) -> Option<String> {
         return None;
     }
     let (project, service, number) = (labels.get(PROJECT)?, labels.get(SERVICE)?, labels.get(NUMBER)?);
-    Some(format!("compose:{project}/{service}/{number}"))
+    let identity = format!("compose:{project}/{service}/{}", number.trim());
+    (identity.chars().count() <= IDENTITY_CHARS).then_some(identity)
 }
 
 #[cfg(test)]
@@ -46,6 +51,18 @@ mod tests {
 
     fn labels(pairs: &[(&str, &str)]) -> Cell {
         Cell::Labels(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn an_identity_is_bounded_and_has_no_trailing_space() {
+        for (project, number, expected) in
+            [(242, "1", "compose:"), (243, "1", "compose:"), (244, "1", "name:x"), (1, "1 ", "compose:p/s/1")]
+        {
+            let labels = labels(&[(PROJECT, &"p".repeat(project)), (SERVICE, "s"), (NUMBER, number)]);
+            let table = Table { columns: vec!["name".into(), "labels".into()], rows: vec![vec!["x".into(), labels]] };
+            let identity = container_identities(&table).remove(0);
+            assert!(identity.starts_with(expected) && !identity.ends_with(' '), "{project} {identity}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub mod limits;
 mod report;
 mod validate;
 
-pub use container_identity::container_identities;
+pub use container_identity::{IDENTITY_CHARS, container_identities};
 pub use decode::ReportError;
 pub use ingest::{IngestBatch, IngestReceipt, IngestRecord, Rejection};
 pub use report::{CONTAINER_TABLE, Cell, HostInfo, HostReport, SCHEMA, Table, is_metric};

@@ -135,6 +135,10 @@ fn check_name(what: &str, name: &str) -> Result<(), ReportError> {
     if name.is_empty() {
         return Err(ReportError::Invalid(format!("{what} is empty")));
     }
+    // MySQL compares without them, so they would make two names one
+    if name.ends_with(' ') {
+        return Err(ReportError::Invalid(format!("{what} ends with a space")));
+    }
     at_most(&format!("{what}: the number of characters"), name.chars().count(), limits::NAME_CHARS)?;
     no_control_characters(what, name)
 }

@@ -155,6 +155,7 @@ fn what_is_no_report_says_why() {
     check("[\"interface\",", "[\"a.b\",", "no column that names its rows");
     check("\"name\",\"id\"", "\"nome\",\"id\"", "no column that names its rows");
     check("\"db-01\"", "\"db\\u0000\"", "control characters");
+    check("\"db-01\"", "\"db \"", "ends with a space");
     check("\"4c4c4544-0042\"", "\"\"", "host.id is empty");
     check("system.cpu.utilization", "cpu", "is no metric name");
     check("\"epoch\":3", "\"epoch\":-3", "not a report");
