@@ -1,0 +1,156 @@
+//! One post to the api-backend, and what its answer means.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use wire_model::{IngestBatch, IngestReceipt};
+
+use crate::BackendUrl;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a batch may take, its transaction included.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A proxy's word is not taken for longer than this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// A receipt that rejects a thousand records with long reasons is smaller.
+const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// Of a failure's body, for the log.
+const SHOWN_CHARS: usize = 200;
+/// Batches wait for this on the way of every sample: the fastest level already makes reports ten times smaller.
+const ZSTD_LEVEL: i32 = 1;
+
+pub(crate) struct Backend {
+    client: Client,
+    url: Url,
+}
+
+/// What became of a post.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Committed, if the receipt is one for this batch.
+    Receipt(IngestReceipt),
+    /// 413: the batch has to be split.
+    TooLarge,
+    /// Everything else: to be tried again, not sooner than `retry_after`.
+    Failed { problem: String, retry_after: Duration },
+}
+
+/// The header that carries the token; it is marked as sensitive.
+pub(crate) fn authorization(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A batch as it is posted: JSON with the reports as received, zstd.
+pub(crate) fn encode(batch: &IngestBatch<'_>) -> io::Result<Bytes> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+    serde_json::to_writer(&mut encoder, batch)?;
+    Ok(encoder.finish()?.into())
+}
+
+impl Backend {
+    pub(crate) fn new(base: &BackendUrl, token: Option<&SecretString>, timeout: Duration) -> anyhow::Result<Backend> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, authorization(token.expose_secret()).context("put the token into a header")?);
+        }
+        let client = Client::builder()
+            .default_headers(headers)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            // neither may lead a token elsewhere
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Backend { client, url: base.route("api/v1/ingest") })
+    }
+
+    /// Posts an encoded batch once.
+    pub(crate) async fn post(&self, body: Bytes) -> Answer {
+        let began_at = Instant::now();
+        let (status, answer) = match self.client.post(self.url.clone()).body(body).send().await {
+            Ok(response) => (response.status().as_str().to_owned(), read(response).await),
+            Err(error) => {
+                let status = if error.is_timeout() { "timeout" } else { "unreachable" };
+                (status.to_owned(), failed(describe(error)))
+            }
+        };
+        metrics::histogram!("consumer_post_seconds").record(began_at.elapsed().as_secs_f64());
+        metrics::counter!("consumer_posts_total", "status" => status).increment(1);
+        answer
+    }
+}
+
+async fn read(mut response: Response) -> Answer {
+    let status = response.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return Answer::TooLarge;
+    }
+    let retry_after = retry_after(response.headers());
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return failed(format!("{status}: the answer is longer than {ANSWER_BYTES} bytes")),
+            Ok(None) => break,
+            Err(error) => return failed(format!("{status}: {}", describe(error))),
+        }
+    }
+    if status != StatusCode::OK {
+        let shown: String = String::from_utf8_lossy(&body).chars().take(SHOWN_CHARS).collect();
+        return Answer::Failed { problem: format!("{status}: {shown}"), retry_after };
+    }
+    serde_json::from_slice(&body).map_or_else(|error| failed(format!("the receipt cannot be read: {error}")), Answer::Receipt)
+}
+
+fn failed(problem: String) -> Answer {
+    Answer::Failed { problem, retry_after: Duration::ZERO }
+}
+
+/// In seconds (RFC 9110, 10.2.3). A date is taken as no wish: our backend sends none, and clocks differ.
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    seconds.map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_RETRY_AFTER)
+}
+
+/// With its causes: reqwest's own text is only "error sending request".
+fn describe(error: reqwest::Error) -> String {
+    let error = anyhow::Error::new(error.without_url());
+    format!("{error:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_backend_that_never_answers_and_one_that_is_not_there_are_failures() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let backend = Backend::new(&url, None, Duration::from_millis(50)).unwrap();
+        let Answer::Failed { problem, .. } = backend.post(Bytes::new()).await else { panic!("an answer") };
+        assert!(problem.contains("timed out"), "{problem}");
+        drop(listener);
+        let Answer::Failed { problem, .. } = backend.post(Bytes::new()).await else { panic!("an answer") };
+        assert!(problem.contains("refused"), "{problem}");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_within_reason() {
+        for (value, expected) in
+            [("7", 7), (" 7 ", 7), ("60", 60), ("61", 60), ("99999999999", 60), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("-1", 0)]
+        {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            assert_eq!(retry_after(&headers), Duration::from_secs(expected), "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), Duration::ZERO);
+    }
+}

@@ -1,0 +1,153 @@
+//! What waits in one partition, and when it is a batch. Plain data: the clock is an argument.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use rdkafka::message::OwnedHeaders;
+use wire_model::limits;
+
+/// Bytes of a batch before compression. Compressed it cannot become larger than
+/// [`BATCH_COMPRESSED_BYTES`](limits::BATCH_COMPRESSED_BYTES) (what does not compress is checked again before it is sent),
+/// and a partition with a backlog needs no more memory than this, twice.
+pub(crate) const BATCH_BYTES: usize = 1024 * 1024;
+/// How long the first record waits for others.
+pub(crate) const LINGER: Duration = Duration::from_millis(10);
+/// What the body has around each record: `{"offset":-9223372036854775808,"report":…},`
+const RECORD_FRAME_BYTES: usize = 48;
+
+const _: () = assert!(
+    BATCH_BYTES <= limits::BATCH_INFLATED_BYTES / 2 && limits::MESSAGE_BYTES <= limits::BATCH_INFLATED_BYTES / 2,
+    "neither a full batch nor one of a single largest message comes near the limit"
+);
+
+/// One message, as received. Copied out of librdkafka, whose buffers hold whole fetches.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) payload: Option<Vec<u8>>,
+    /// Unix ms, as Kafka has it.
+    pub(crate) timestamp_ms: Option<i64>,
+    pub(crate) headers: Option<OwnedHeaders>,
+}
+
+impl Record {
+    /// What it takes in a body, and nearly what it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let [key, payload] = [&self.key, &self.payload].map(|part| part.as_ref().map_or(0, Vec::len));
+        key + payload + RECORD_FRAME_BYTES
+    }
+}
+
+/// Records that were received and are in no batch yet, in offset order.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    records: VecDeque<(Record, Instant)>,
+    bytes: usize,
+}
+
+impl Pending {
+    pub(crate) fn push(&mut self, record: Record, now: Instant) {
+        self.bytes += record.bytes();
+        self.records.push_back((record, now));
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When the next batch should go: at once when it is full, [`LINGER`] after its first record came when it is not,
+    /// never when there is none.
+    pub(crate) fn ready_at(&self) -> Option<Instant> {
+        let (_, first_came_at) = self.records.front()?;
+        let full = self.records.len() >= limits::BATCH_RECORDS || self.bytes >= BATCH_BYTES;
+        Some(if full { *first_came_at } else { *first_came_at + LINGER })
+    }
+
+    /// The next batch: at most [`BATCH_RECORDS`](limits::BATCH_RECORDS) and [`BATCH_BYTES`], but always one record.
+    pub(crate) fn take(&mut self) -> Vec<Record> {
+        let mut bytes = 0;
+        let mut fits = |(record, _): &(Record, Instant)| {
+            bytes += record.bytes();
+            bytes <= BATCH_BYTES
+        };
+        let count = self.records.iter().take(limits::BATCH_RECORDS).take_while(|entry| fits(entry));
+        let count = count.count().max(1).min(self.records.len());
+        let batch: Vec<Record> = self.records.drain(..count).map(|(record, _)| record).collect();
+        self.bytes -= batch.iter().map(Record::bytes).sum::<usize>();
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record that counts as `bytes`.
+    fn record(offset: i64, bytes: usize) -> Record {
+        let payload = Some(vec![b'1'; bytes - RECORD_FRAME_BYTES]);
+        Record { offset, key: None, payload, timestamp_ms: None, headers: None }
+    }
+
+    fn pending(sizes: impl IntoIterator<Item = usize>, now: Instant) -> Pending {
+        let mut pending = Pending::default();
+        for (offset, bytes) in (0..).zip(sizes) {
+            pending.push(record(offset, bytes), now);
+        }
+        pending
+    }
+
+    #[test]
+    fn nothing_is_never_ready() {
+        let mut pending = Pending::default();
+        assert_eq!(pending.ready_at(), None);
+        assert!(pending.take().is_empty());
+    }
+
+    #[test]
+    fn a_batch_waits_for_its_first_record_only() {
+        let now = Instant::now();
+        let mut pending = pending([100], now);
+        pending.push(record(1, 100), now + LINGER / 2);
+        assert_eq!(pending.ready_at(), Some(now + LINGER));
+        assert_eq!(pending.take().len(), 2);
+        assert_eq!((pending.ready_at(), pending.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn a_batch_is_ready_at_once_when_it_is_full() {
+        let now = Instant::now();
+        let half = BATCH_BYTES / 2;
+        for (sizes, ready_at) in [
+            (vec![100; limits::BATCH_RECORDS - 1], now + LINGER),
+            (vec![100; limits::BATCH_RECORDS], now),
+            (vec![half, half - 1], now + LINGER),
+            (vec![half, half], now),
+            (vec![half, half + 1], now),
+        ] {
+            assert_eq!(pending(sizes.clone(), now).ready_at(), Some(ready_at), "{} records", sizes.len());
+        }
+    }
+
+    #[test]
+    fn a_batch_keeps_to_both_limits_and_always_has_a_record() {
+        let now = Instant::now();
+        let half = BATCH_BYTES / 2;
+        for (sizes, taken) in [
+            (vec![100; limits::BATCH_RECORDS - 1], limits::BATCH_RECORDS - 1),
+            (vec![100; limits::BATCH_RECORDS], limits::BATCH_RECORDS),
+            (vec![100; limits::BATCH_RECORDS + 1], limits::BATCH_RECORDS),
+            (vec![half, half - 1, 100], 2),
+            (vec![half, half, 100], 2),
+            (vec![half, half + 1], 1),
+            (vec![BATCH_BYTES + 1, 100], 1),
+        ] {
+            let (count, bytes) = (sizes.len(), sizes.iter().sum::<usize>());
+            let mut pending = pending(sizes, now);
+            let batch = pending.take();
+            assert_eq!(batch.len(), taken, "{count} records");
+            assert_eq!(batch.iter().map(Record::bytes).sum::<usize>() + pending.bytes(), bytes);
+            assert!(batch.iter().map(|record| record.offset).eq(0..taken as i64));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One assigned partition: what was received of it, and what of it is accepted.
+//!
+//! The receive loop pushes and never waits: a partition that is full is paused in librdkafka, and resumed when its worker
+//! has taken enough. (librdkafka's own queue per partition would do this too, but its wake-ups get lost:
+//! fede1024/rust-rdkafka#840.) Everything happens under one lock, so that nothing is stored, paused or resumed for a
+//! partition that was revoked in between.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use anyhow::Context;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use tokio::sync::Notify;
+
+use crate::batch::{Pending, Record};
+use crate::group::Group;
+
+/// A partition is paused when this many bytes wait in it …
+const FULL_BYTES: usize = 1024 * 1024;
+/// … and resumed when no more than this many do: each pause throws away what librdkafka had fetched ahead.
+const DRAINED_BYTES: usize = 256 * 1024;
+/// When all partitions together hold this many, waiting or in flight, …
+const ALL_FULL_BYTES: usize = 24 * 1024 * 1024;
+/// … each is paused when this many bytes wait in it.
+const FAIR_BYTES: usize = 64 * 1024;
+
+/// Whether a partition with so much waiting should get no more, as long as all partitions together hold `held`.
+fn is_full(waiting: usize, held: usize) -> bool {
+    waiting >= FULL_BYTES || (waiting >= FAIR_BYTES && held >= ALL_FULL_BYTES)
+}
+
+fn is_drained(waiting: usize, held: usize) -> bool {
+    waiting <= DRAINED_BYTES && !is_full(waiting, held)
+}
+
+pub(crate) struct Partition {
+    pub(crate) topic: String,
+    pub(crate) number: i32,
+    /// Weak: the consumer's context owns the partitions.
+    consumer: Weak<StreamConsumer<Group>>,
+    /// Bytes that all partitions hold.
+    held: Arc<AtomicUsize>,
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    pending: Pending,
+    paused: bool,
+    revoked: bool,
+}
+
+/// Records on their way to the backend; they count as held until they are dropped.
+pub(crate) struct Batch {
+    pub(crate) records: Vec<Record>,
+    _held: Held,
+}
+
+struct Held(Arc<AtomicUsize>, usize);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(topic: &str, number: i32, consumer: Weak<StreamConsumer<Group>>, held: Arc<AtomicUsize>) -> Partition {
+        let (state, arrived) = (Mutex::default(), Notify::new());
+        Partition { topic: topic.to_owned(), number, consumer, held, state, arrived }
+    }
+
+    /// Takes a received record in; the partition is paused if that fills it.
+    pub(crate) fn push(&self, record: Record) -> anyhow::Result<()> {
+        let mut state = self.lock();
+        let bytes = record.bytes();
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let ready_before = state.pending.ready_at();
+        state.pending.push(record, Instant::now());
+        if !state.paused && is_full(state.pending.bytes(), held) {
+            self.change_flow(Flow::Pause).context("pause a partition")?;
+            state.paused = true;
+        }
+        if state.pending.ready_at() != ready_before {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The next batch, as soon as it is ready.
+    pub(crate) async fn next_batch(&self) -> anyhow::Result<Batch> {
+        loop {
+            let ready_at = self.lock().pending.ready_at();
+            match ready_at {
+                Some(ready_at) if ready_at <= Instant::now() => return self.take(),
+                Some(ready_at) => tokio::select! {
+                    () = tokio::time::sleep_until(ready_at.into()) => {}
+                    () = self.arrived.notified() => {}
+                },
+                None => self.arrived.notified().await,
+            }
+        }
+    }
+
+    fn take(&self) -> anyhow::Result<Batch> {
+        let mut state = self.lock();
+        let records = state.pending.take();
+        if state.paused && !state.revoked && is_drained(state.pending.bytes(), self.held.load(Ordering::Relaxed)) {
+            self.change_flow(Flow::Resume).context("resume a partition")?;
+            state.paused = false;
+        }
+        let bytes = records.iter().map(Record::bytes).sum();
+        Ok(Batch { records, _held: Held(Arc::clone(&self.held), bytes) })
+    }
+
+    /// Everything up to and with `offset` is accepted: it will be committed.
+    pub(crate) fn store(&self, offset: i64) -> anyhow::Result<()> {
+        let state = self.lock();
+        let Some(consumer) = self.consumer.upgrade().filter(|_| !state.revoked) else { return Ok(()) };
+        consumer.store_offset(&self.topic, self.number, offset).context("store an offset")
+    }
+
+    /// From now on nothing is stored. Called before the partition goes to someone else.
+    pub(crate) fn revoke(&self) {
+        let mut state = self.lock();
+        state.revoked = true;
+        // a pause outlives the assignment: the partition would come back silent
+        if std::mem::take(&mut state.paused)
+            && let Err(error) = self.change_flow(Flow::Resume)
+        {
+            tracing::debug!(partition = self.number, %error, "a revoked partition could not be resumed");
+        }
+    }
+
+    fn change_flow(&self, flow: Flow) -> anyhow::Result<()> {
+        let Some(consumer) = self.consumer.upgrade() else { return Ok(()) };
+        let mut partitions = TopicPartitionList::with_capacity(1);
+        partitions.add_partition(&self.topic, self.number);
+        match flow {
+            Flow::Pause => consumer.pause(&partitions)?,
+            Flow::Resume => consumer.resume(&partitions)?,
+        }
+        let change = if flow == Flow::Pause { 1.0 } else { -1.0 };
+        metrics::gauge!("consumer_paused_partitions").increment(change);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.lock().pending.bytes(), Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Pause,
+    Resume,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_full_alone_or_with_all_others() {
+        for (waiting, held, full, drained) in [
+            (0, 0, false, true),
+            (DRAINED_BYTES, 0, false, true),
+            (DRAINED_BYTES + 1, 0, false, false),
+            (FULL_BYTES - 1, ALL_FULL_BYTES - 1, false, false),
+            (FULL_BYTES, 0, true, false),
+            (FAIR_BYTES - 1, ALL_FULL_BYTES, false, true),
+            (FAIR_BYTES, ALL_FULL_BYTES - 1, false, true),
+            (FAIR_BYTES, ALL_FULL_BYTES, true, false),
+        ] {
+            assert_eq!((is_full(waiting, held), is_drained(waiting, held)), (full, drained), "{waiting} of {held}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_given_back_when_the_batch_or_the_partition_goes() {
+        let held = Arc::new(AtomicUsize::new(0));
+        let partition = Partition::new("topic", 0, Weak::new(), Arc::clone(&held));
+        let record = |offset| Record { offset, key: None, payload: Some(vec![0; 100]), timestamp_ms: None, headers: None };
+        partition.push(record(1)).unwrap();
+        let one = held.load(Ordering::Relaxed);
+        let batch = partition.next_batch().await.unwrap();
+        partition.push(record(2)).unwrap();
+        assert_eq!(held.load(Ordering::Relaxed), one * 2);
+        drop(batch);
+        assert_eq!(held.load(Ordering::Relaxed), one);
+        drop(partition);
+        assert_eq!(held.load(Ordering::Relaxed), 0);
+    }
+}
