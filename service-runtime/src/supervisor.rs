@@ -33,6 +33,8 @@ impl Supervisor {
     /// The error is that of the first task that failed, ended early, panicked or did not end within [`DRAIN`].
     pub async fn run(mut self) -> anyhow::Result<()> {
         let first = tokio::select! {
+            // a task that ended because it was asked to is often seen at the same moment
+            biased;
             () = self.shutdown.requested() => Ok(()),
             Some(ended) = self.tasks.join_next() => match outcome(ended) {
                 Ok(name) => Err(anyhow!("task {name} ended before it was asked to")),
@@ -99,6 +101,22 @@ mod tests {
             });
             shutdown.begin();
             assert_eq!(supervisor.run().await.err().map(|error| format!("{error:#}")).as_deref(), message);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_was_faster_than_the_supervisor_did_not_end_early() {
+        for _ in 0..50 {
+            let shutdown = Shutdown::new();
+            let mut supervisor = Supervisor::new(shutdown.clone());
+            let child = shutdown.clone();
+            supervisor.spawn("quick", async move {
+                child.requested().await;
+                Ok(())
+            });
+            shutdown.begin();
+            tokio::task::yield_now().await;
+            supervisor.run().await.unwrap();
         }
     }
 
