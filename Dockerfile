@@ -43,7 +43,7 @@ STOPSIGNAL SIGTERM
 # The compose file takes its capabilities away.
 FROM runtime AS collector
 COPY --from=build-collector /out/collector /usr/local/bin/
-ENV HOST_ROOT=/host SPOOL_DIR=/var/lib/collector
+ENV HOST_ROOT=/host
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["collector", "--healthcheck"]
 ENTRYPOINT ["collector"]
 

@@ -1,14 +1,15 @@
 # Sourced by the scripts that need Debian packages.
 
 # install_packages NAME…: installs those that are missing. A package that would start a service of its own is kept from it (only
-# programs are wanted here), and nothing that is installed already is ever removed for it.
+# programs are wanted here), and nothing that is installed already is ever removed for it. On another system than Debian and its kin
+# it can only say what is needed.
 install_packages() {
   local missing=() name
+  command -v apt-get >/dev/null || { echo "no apt-get here; needed is what Debian calls: $*" >&2; return 0; }
   for name in "$@"; do
     [[ $(dpkg-query --show --showformat='${Status}' "$name" 2>/dev/null) == 'install ok installed' ]] || missing+=("$name")
   done
   [[ ${#missing[@]} -gt 0 ]] || return 0
-  command -v apt-get >/dev/null || { echo "these packages are needed, and there is no apt-get to install them: ${missing[*]}" >&2; return 1; }
   [[ $EUID -eq 0 ]] || { echo "run as root, or install first: apt-get install ${missing[*]}" >&2; return 1; }
   echo "installing ${missing[*]}" >&2
   (
