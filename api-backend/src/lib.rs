@@ -1,1 +1,96 @@
-//! placeholder
+//! Stores reports, evaluates thresholds, answers REST and streams violations.
+//!
+//! `api/` (HTTP only) calls plain domain modules (`ingest`, `thresholds`, `history`, `live`, `upkeep`), and those call `store/`
+//! (all SQL). Knows nothing of Kafka: batches come over HTTP. Any number of backends may share one database.
+
+pub mod api;
+mod config;
+pub mod history;
+pub mod ingest;
+pub mod live;
+pub mod machine;
+pub mod store;
+pub mod thresholds;
+pub mod time;
+mod upkeep;
+pub mod violation;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use service_runtime::{Health, Shutdown, Supervisor, admin, backoff};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+pub use config::Config;
+
+use crate::ingest::Ingest;
+use crate::live::Live;
+use crate::store::Store;
+
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// Listens where the configuration says and serves until shutdown.
+pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let listener =
+        TcpListener::bind(config.listen_addr).await.with_context(|| format!("listen on {} (LISTEN_ADDR)", config.listen_addr))?;
+    serve(config, listener, shutdown).await
+}
+
+/// Serves on a listener that is already bound.
+pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+    let health = Health::new();
+    health.set("database", Err("not connected yet".to_owned()));
+    let mut tasks = Supervisor::new(shutdown.clone());
+    tasks.spawn("admin server", admin::serve(config.admin_listen_addr, health.clone(), shutdown.clone()));
+    let Some(store) = connect(&config, &health, &shutdown).await? else { return tasks.run().await };
+
+    let live = Live::default();
+    let ingest = Ingest::new(store.clone(), live.clone());
+    tasks.spawn("events", live::follow_events(store.clone(), live.clone(), shutdown.clone()));
+    tasks.spawn("values", live::follow_values(store.clone(), live.clone(), shutdown.clone()));
+    tasks.spawn("silent hosts", upkeep::announce_silent_hosts(store.clone(), live.clone(), shutdown.clone()));
+    tasks.spawn("retention", upkeep::remove_old(store.clone(), config.raw_retention_days, shutdown.clone()));
+    tasks.spawn("database watch", upkeep::watch_database(store.clone(), health, shutdown.clone()));
+    info!(address = %listener.local_addr().context("read the address")?, "api-backend listens");
+    let app = api::App::new(&config, store.clone(), ingest, live, shutdown.clone())?;
+    tasks.spawn("api", api::serve(app, listener, shutdown));
+    let result = tasks.run().await;
+    store.close().await;
+    result
+}
+
+/// Waits for a database that cannot be reached; any other fault ends the service. `None` when the shutdown came first.
+async fn connect(config: &Config, health: &Health, shutdown: &Shutdown) -> anyhow::Result<Option<Store>> {
+    let database = config.database()?;
+    for wait in backoff(FIRST_RETRY, LONGEST_RETRY) {
+        match store::connect(&database).await {
+            Ok(store) => {
+                health.set("database", Ok(()));
+                return Ok(Some(store));
+            }
+            Err(error) if is_unreachable(&error) => {
+                warn!(error = format!("{error:#}"), retry_ms = wait.as_millis(), "the database cannot be reached");
+                health.set("database", Err(format!("{error:#}")));
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = shutdown.requested() => return Ok(None),
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    Ok(None)
+}
+
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()).any(|error| match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        // too many connections, shutting down, starting
+        sqlx::Error::Database(error) => {
+            matches!(error.message(), message if message.contains("Too many connections") || message.contains("shutdown"))
+        }
+        _ => false,
+    })
+}

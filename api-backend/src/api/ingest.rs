@@ -1,0 +1,35 @@
+//! `POST /ingest`.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use wire_model::IngestReceipt;
+
+use super::{App, Problem};
+use crate::ingest::{BatchError, DecodedBatch};
+use crate::time::now_ms;
+
+/// Answers after COMMIT: what the receipt counts as stored or duplicate need never be sent again.
+pub(super) async fn ingest(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<IngestReceipt>, Problem> {
+    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let zstd = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"identity") => false,
+        Some(b"zstd") => true,
+        Some(_) => return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is neither zstd nor identity")),
+    };
+    let decoded = tokio::task::spawn_blocking(move || DecodedBatch::decode(&body, zstd, now_ms()));
+    let batch = decoded
+        .await
+        .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the batch could not be decoded, see the log"))?;
+    let batch = batch.map_err(|error| match error {
+        BatchError::TooLarge(detail) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail),
+        BatchError::Malformed(detail) => Problem::bad_request(detail),
+    })?;
+    Ok(Json(app.ingest.accept(batch).await?))
+}

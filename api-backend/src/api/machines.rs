@@ -1,0 +1,165 @@
+//! `GET /machines` and `GET /machines/{id}`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wire_model::HostReport;
+
+use super::extract::{Params, id, limit, word};
+use super::{App, Problem};
+use crate::ingest::decode_payload;
+use crate::machine::{Status, status};
+use crate::store::hosts::HostRow;
+use crate::store::machines::{MachineFilter, MachineRow};
+use crate::store::{self, Connection, StoreError};
+use crate::thresholds::{Kind, machine_readings};
+use crate::time::{now_ms, rfc3339};
+use crate::violation::Violation;
+
+const DEFAULT_LIMIT: i64 = 100;
+const MAX_LIMIT: i64 = 1_000;
+/// Machines looked at in one step when a filter lets few of them through.
+const SCAN: i64 = 500;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MachineParams {
+    kind: Option<String>,
+    host_id: Option<String>,
+    status: Option<String>,
+    /// Part of the name.
+    q: Option<String>,
+    /// `key=value`, or `key` alone.
+    label: Option<String>,
+    cursor: Option<String>,
+    limit: Option<i64>,
+}
+
+pub(super) async fn list_machines(State(app): State<App>, Params(params): Params<MachineParams>) -> Result<Json<Value>, Problem> {
+    let limit = limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let wanted = params.status.as_deref().map(parse_status).transpose()?;
+    let filter = MachineFilter {
+        kind: word("kind", params.kind.as_deref())?,
+        host_id: params.host_id.clone(),
+        name_contains: params.q.clone(),
+    };
+    let mut after = match &params.cursor {
+        Some(cursor) => cursor.parse().map_err(|_| Problem::bad_request(format!("cursor: \"{cursor}\" is not one of ours")))?,
+        None => 0,
+    };
+    let mut connection = app.store.read().await?;
+    let hosts: HashMap<i64, HostRow> =
+        store::hosts::all(&mut connection).await?.into_iter().map(|host| (host.host_key, host)).collect();
+    let now = now_ms();
+    let passes = |machine: &MachineRow| {
+        let Some(host) = hosts.get(&machine.host_key) else { return false };
+        wanted.is_none_or(|wanted| wanted == status_of(machine, host, now))
+            && params.label.as_deref().is_none_or(|label| has_label(&machine.labels, label))
+    };
+    let mut rows = Vec::new();
+    let mut has_more = true;
+    while has_more && rows.len() as i64 <= limit {
+        let page = store::machines::list(&mut connection, &filter, after, SCAN).await?;
+        has_more = page.len() as i64 == SCAN;
+        after = page.last().map_or(after, |last| last.machine_id);
+        rows.extend(page.into_iter().filter(&passes));
+    }
+    let next_cursor = (rows.len() as i64 > limit).then(|| {
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        rows.last().map(|last| last.machine_id.to_string())
+    });
+    let items = describe(&mut connection, &hosts, &rows, now).await?;
+    Ok(Json(json!({"items": items, "next_cursor": next_cursor.flatten()})))
+}
+
+pub(super) async fn show_machine(State(app): State<App>, Path(text): Path<String>) -> Result<Json<Value>, Problem> {
+    let mut connection = app.store.read().await?;
+    let machine = store::machines::get(&mut connection, id("machine", &text)?).await?;
+    let machine = machine.ok_or_else(|| Problem::no_such("machine", &text))?;
+    let hosts = store::hosts::all(&mut connection).await?.into_iter().map(|host| (host.host_key, host)).collect();
+    let mut items = describe(&mut connection, &hosts, &[machine], now_ms()).await?;
+    items.pop().map(Json).ok_or_else(|| Problem::no_such("machine", &text))
+}
+
+/// The newest report of a host.
+pub(super) async fn newest_report(connection: &mut Connection, host_key: i64) -> Result<Option<HostReport>, StoreError> {
+    let payload = store::reports::newest(connection, &[host_key]).await?.remove(&host_key);
+    payload.map(|payload| decode_payload(&payload).map_err(StoreError::Corrupt)).transpose()
+}
+
+fn status_of(machine: &MachineRow, host: &HostRow, now: i64) -> Status {
+    status(machine, now - host.last_received_at, host.interval_ms)
+}
+
+/// All that is known of some machines, with the values of their hosts' newest reports.
+async fn describe(
+    connection: &mut Connection,
+    hosts: &HashMap<i64, HostRow>,
+    machines: &[MachineRow],
+    now: i64,
+) -> Result<Vec<Value>, StoreError> {
+    let mut host_keys: Vec<i64> = machines.iter().map(|machine| machine.host_key).collect();
+    host_keys.sort_unstable();
+    host_keys.dedup();
+    let mut reports = HashMap::new();
+    for (host_key, payload) in store::reports::newest(connection, &host_keys).await? {
+        reports.insert(host_key, decode_payload(&payload).map_err(StoreError::Corrupt)?);
+    }
+    let ids: Vec<i64> = machines.iter().map(|machine| machine.machine_id).collect();
+    let mut open: HashMap<i64, Vec<Violation>> = HashMap::new();
+    for violation in store::violations::open_of(connection, &ids).await? {
+        open.entry(violation.machine_id).or_default().push(violation);
+    }
+    // a host of many containers is split into readings once
+    let readings: HashMap<i64, HashMap<(Kind, String), _>> = reports
+        .iter()
+        .map(|(host_key, report)| {
+            let machines = machine_readings(report).into_iter();
+            (*host_key, machines.map(|readings| ((readings.kind, readings.identity.clone()), readings)).collect())
+        })
+        .collect();
+    let item = |machine: &MachineRow| {
+        let host = hosts.get(&machine.host_key)?;
+        let readings = readings.get(&machine.host_key).and_then(|host| host.get(&(machine.kind, machine.identity.clone())));
+        let host_name = reports.get(&machine.host_key).map(|report| report.host.name.as_str());
+        Some(json!({
+            "id": machine.machine_id.to_string(),
+            "kind": machine.kind,
+            "name": machine.name,
+            "host_id": host.host_id,
+            "host_name": host_name,
+            "status": status_of(machine, host, now),
+            "state": machine.state,
+            "labels": object(&machine.labels),
+            "first_seen_at": rfc3339(machine.first_seen_at),
+            "last_report_at": rfc3339(machine.gone_at.unwrap_or(host.last_report_at)),
+            "interval_ms": host.interval_ms,
+            "facts": object(&machine.facts),
+            "latest": readings.map(|readings| readings.values()).unwrap_or_default(),
+            "devices": readings.map(|readings| readings.devices()).unwrap_or_default(),
+            "open_violations": open.get(&machine.machine_id).map_or(&[][..], Vec::as_slice),
+        }))
+    };
+    Ok(machines.iter().filter_map(item).collect())
+}
+
+/// What the store wrote as JSON.
+fn object(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| json!({}))
+}
+
+fn has_label(labels: &str, wanted: &str) -> bool {
+    let labels: BTreeMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
+    match wanted.split_once('=') {
+        Some((key, value)) => labels.get(key).is_some_and(|found| found == value),
+        None => labels.contains_key(wanted),
+    }
+}
+
+fn parse_status(text: &str) -> Result<Status, Problem> {
+    serde_json::from_value(Value::from(text))
+        .map_err(|_| Problem::bad_request(format!("status: \"{text}\" is not one of up, late, down, stopped, gone")))
+}

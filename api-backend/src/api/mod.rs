@@ -1,0 +1,131 @@
+//! HTTP only: who may ask, what a request means, and how an answer looks. What it says is decided elsewhere.
+//!
+//! One file per resource. Every failure is problem+json; every list is `{"items":[…],"next_cursor":…}`.
+
+mod access;
+mod catalog;
+mod cors;
+mod extract;
+mod ingest;
+mod machines;
+mod page;
+mod problem;
+mod series;
+mod session;
+mod stream;
+mod thresholds;
+mod violations;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware;
+use axum::routing::{delete, get, post};
+use jiff::tz::TimeZone;
+use service_runtime::Shutdown;
+use tokio::net::TcpListener;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+use wire_model::limits;
+
+pub use cors::Origins;
+pub use problem::Problem;
+
+use crate::Config;
+use crate::live::Live;
+use crate::store::Store;
+use access::Access;
+
+/// How long a request may take, streams excepted.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request's body, ingest excepted.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// What handlers need. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    store: Store,
+    ingest: crate::ingest::Ingest,
+    live: Live,
+    access: Arc<Access>,
+    origins: Option<Origins>,
+    zone: TimeZone,
+    shutdown: Shutdown,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(
+        config: &Config,
+        store: Store,
+        ingest: crate::ingest::Ingest,
+        live: Live,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<App> {
+        Ok(App {
+            store,
+            ingest,
+            live,
+            access: Arc::new(Access::new(config.ingest_token.as_ref(), config.api_token.as_ref())),
+            origins: config.cors_allowed_origins.clone(),
+            zone: config.tz.clone().map_or_else(TimeZone::system, |zone| zone.0),
+            shutdown,
+        })
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let ingest = Router::new()
+        .route("/ingest", post(ingest::ingest))
+        .layer(DefaultBodyLimit::max(limits::BATCH_COMPRESSED_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .route_layer(middleware::from_fn_with_state(app.clone(), access::require_ingest_token));
+    let open =
+        Router::new().route("/session", get(session::show_session).post(session::create_session).delete(session::delete_session));
+    let answers = Router::new()
+        .route("/catalog", get(catalog::list_metrics))
+        .route("/machines", get(machines::list_machines))
+        .route("/machines/{id}", get(machines::show_machine))
+        .route("/machines/{id}/series", get(series::list_series))
+        .route("/machines/{id}/thresholds", get(thresholds::list_in_force))
+        .route("/thresholds", get(thresholds::list_thresholds).post(thresholds::create_threshold))
+        .route("/thresholds/{id}", get(thresholds::show_threshold).put(thresholds::replace_threshold))
+        .route("/thresholds/{id}", delete(thresholds::delete_threshold))
+        .route("/violations", get(violations::list_violations))
+        .route("/violations/{id}", get(violations::show_violation))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
+    let stream = Router::new().route("/stream", get(stream::follow));
+    let guarded = answers.merge(stream).route_layer(middleware::from_fn_with_state(app.clone(), access::require_api_token));
+    let api = ingest.merge(guarded).merge(open).fallback(problem::not_found);
+    Router::new()
+        .nest("/api/v1", api)
+        .merge(page::routes())
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(CompressionLayer::new())
+        .layer(cors::layer(app.origins.as_ref()))
+        .layer(middleware::from_fn_with_state(app.clone(), access::refuse_foreign_names))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .layer(SetResponseHeaderLayer::overriding(
+            HeaderName::from_static("referrer-policy"),
+            HeaderValue::from_static("no-referrer"),
+        ))
+        .layer(TraceLayer::new_for_http())
+        .with_state(app)
+}
+
+/// Serves until shutdown, then lets requests end.
+pub async fn serve(app: App, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+    axum::serve(listener, router(app))
+        .with_graceful_shutdown(async move { shutdown.requested().await })
+        .await
+        .context("serve requests")
+}

@@ -1,0 +1,209 @@
+//! `GET /violations`: by date range, newest first, as JSON pages or as one CSV.
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::json;
+use tracing::error;
+
+use super::extract::{Params, id, limit, word};
+use super::{App, Problem};
+use crate::store::violations::{ViolationFilter, get, list};
+use crate::time::{parse_instant, rfc3339};
+use crate::violation::Violation;
+
+const DEFAULT_LIMIT: i64 = 100;
+const MAX_LIMIT: i64 = 1_000;
+/// Rows of the CSV that are in memory at once.
+const CSV_PAGE: i64 = 1_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ViolationParams {
+    from: Option<String>,
+    to: Option<String>,
+    tz: Option<String>,
+    machine_id: Option<String>,
+    host_id: Option<String>,
+    metric: Option<String>,
+    kind: Option<String>,
+    severity: Option<String>,
+    state: Option<String>,
+    cursor: Option<String>,
+    limit: Option<i64>,
+}
+
+/// A half-open stretch of time; either end may be missing.
+pub(super) struct Range {
+    pub(super) from: Option<i64>,
+    pub(super) to: Option<i64>,
+}
+
+impl Range {
+    /// Reads `from`, `to` and `tz`; dates are read in `tz`, else in the server's zone.
+    pub(super) fn parse(app: &App, from: Option<&str>, to: Option<&str>, tz: Option<&str>) -> Result<Range, Problem> {
+        let zone = match tz {
+            Some(name) => {
+                TimeZone::get(name).map_err(|_| Problem::bad_request(format!("tz: there is no time zone \"{name}\"")))?
+            }
+            None => app.zone.clone(),
+        };
+        let instant = |name: &str, text: Option<&str>| {
+            text.map(|text| parse_instant(text, &zone).map_err(|problem| Problem::bad_request(format!("{name}: {problem}"))))
+                .transpose()
+        };
+        let range = Range { from: instant("from", from)?, to: instant("to", to)? };
+        match (range.from, range.to) {
+            (Some(from), Some(to)) if from >= to => {
+                Err(Problem::bad_request(format!("from {} is not before to {}", rfc3339(from), rfc3339(to))))
+            }
+            _ => Ok(range),
+        }
+    }
+}
+
+/// Violations that were open at some time in the range.
+pub(super) async fn list_violations(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Params(params): Params<ViolationParams>,
+) -> Result<Response, Problem> {
+    let range = Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
+    let is_open = match params.state.as_deref() {
+        None => None,
+        Some("open") => Some(true),
+        Some("closed") => Some(false),
+        Some(other) => return Err(Problem::bad_request(format!("state: \"{other}\" is neither open nor closed"))),
+    };
+    let filter = ViolationFilter {
+        from: range.from,
+        to: range.to,
+        machine_id: params.machine_id.as_deref().map(|text| id("machine", text)).transpose()?,
+        host_id: params.host_id,
+        metric: params.metric,
+        severity: word("severity", params.severity.as_deref())?,
+        kind: word("kind", params.kind.as_deref())?,
+        is_open,
+        after: params.cursor.as_deref().map(parse_cursor).transpose()?,
+    };
+    let wants_csv =
+        headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/csv"));
+    if wants_csv {
+        return Ok(csv(app, filter));
+    }
+    let limit = limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let mut items = list(&mut *app.store.read().await?, &filter, limit + 1).await?;
+    let has_more = items.len() as i64 > limit;
+    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next_cursor = items.last().filter(|_| has_more).map(cursor);
+    Ok(Json(json!({"items": items, "next_cursor": next_cursor})).into_response())
+}
+
+pub(super) async fn show_violation(State(app): State<App>, Path(text): Path<String>) -> Result<Json<Violation>, Problem> {
+    let violation = get(&mut *app.store.read().await?, id("violation", &text)?).await?;
+    violation.map(Json).ok_or_else(|| Problem::no_such("violation", &text))
+}
+
+fn cursor(violation: &Violation) -> String {
+    format!("{}.{}", violation.opened_at, violation.id)
+}
+
+fn parse_cursor(text: &str) -> Result<(i64, i64), Problem> {
+    let parts = text.split_once('.').and_then(|(opened_at, id)| Some((opened_at.parse().ok()?, id.parse().ok()?)));
+    parts.ok_or_else(|| Problem::bad_request(format!("cursor: \"{text}\" is not one of ours")))
+}
+
+/// All of it, page by page: a slow reader holds one page and no connection.
+fn csv(app: App, filter: ViolationFilter) -> Response {
+    let pages = stream::unfold(Some((app, filter, true)), async |state| {
+        let (app, mut filter, is_first) = state?;
+        let page = match read_page(&app, &filter).await {
+            Ok(page) => page,
+            Err(error) => {
+                // the answer has begun: it can only be cut off, so that nobody takes it for complete
+                error!(?error, "a CSV export failed");
+                return Some((Err(std::io::Error::other("the export failed")), None));
+            }
+        };
+        let rows = csv_rows(&page, is_first);
+        let next = (page.len() as i64 == CSV_PAGE).then(|| {
+            filter.after = page.last().map(|last| (last.opened_at, last.id));
+            (app, filter, false)
+        });
+        Some((Ok(Bytes::from(rows)), next))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"violations.csv\""),
+    ];
+    (headers, Body::from_stream(pages)).into_response()
+}
+
+async fn read_page(app: &App, filter: &ViolationFilter) -> crate::store::Result<Vec<Violation>> {
+    list(&mut *app.store.read().await?, filter, CSV_PAGE).await
+}
+
+const CSV_HEADER: &[&str] = &[
+    "id",
+    "machine_id",
+    "machine_name",
+    "host_id",
+    "host_name",
+    "kind",
+    "metric",
+    "device",
+    "direction",
+    "severity",
+    "threshold_id",
+    "threshold_value",
+    "opened_at",
+    "opened_value",
+    "peak_value",
+    "closed_at",
+    "closed_value",
+    "close_reason",
+    "detected_at",
+];
+
+fn csv_rows(violations: &[Violation], with_header: bool) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut write = |row: &[String]| writer.write_record(row).expect("rows are equally long and go to memory");
+    if with_header {
+        write(&CSV_HEADER.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    }
+    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    for violation in violations {
+        write(&[
+            violation.id.to_string(),
+            violation.machine_id.to_string(),
+            harmless(&violation.machine_name),
+            harmless(&violation.host_id),
+            harmless(&violation.host_name),
+            violation.kind.as_str().to_owned(),
+            harmless(&violation.metric),
+            harmless(violation.device.as_deref().unwrap_or_default()),
+            violation.direction.as_str().to_owned(),
+            violation.severity.as_str().to_owned(),
+            violation.threshold_id.to_string(),
+            violation.threshold_value.to_string(),
+            rfc3339(violation.opened_at),
+            violation.opened_value.to_string(),
+            violation.peak_value.to_string(),
+            violation.closed_at.map(rfc3339).unwrap_or_default(),
+            number(violation.closed_value),
+            violation.close_reason.clone().unwrap_or_default(),
+            rfc3339(violation.detected_at),
+        ]);
+    }
+    writer.into_inner().expect("memory takes everything")
+}
+
+/// A name that a spreadsheet would run as a formula is written as text.
+fn harmless(name: &str) -> String {
+    if name.starts_with(['=', '+', '-', '@']) { format!("'{name}") } else { name.to_owned() }
+}

@@ -1,0 +1,137 @@
+//! From the body of an ingest request to reports that can be trusted.
+
+use std::io::Read;
+
+use wire_model::{HostReport, IngestBatch, Rejection, limits};
+
+/// Level of stored reports: higher ones cost more CPU than they save disk.
+const PAYLOAD_LEVEL: i32 = 1;
+
+/// A batch, decoded and checked.
+#[derive(Debug)]
+pub struct DecodedBatch {
+    /// What can be stored.
+    pub reports: Vec<DecodedReport>,
+    /// What never can.
+    pub rejected: Vec<Rejection>,
+}
+
+/// One report that can be stored.
+#[derive(Debug)]
+pub struct DecodedReport {
+    /// What it says.
+    pub report: HostReport,
+    /// What is stored: the report as it came, compressed.
+    pub payload: Vec<u8>,
+}
+
+/// Why a whole batch is refused: the consumer's fault, not a report's.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// Too many bytes or records; a smaller batch may pass.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Not a batch.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl DecodedBatch {
+    /// Decodes a body; `zstd` says whether it is compressed. Costs CPU: call it off the async threads.
+    pub fn decode(body: &[u8], zstd: bool, now_ms: i64) -> Result<DecodedBatch, BatchError> {
+        let inflated;
+        let json = if zstd {
+            inflated = inflate(body)?;
+            &inflated[..]
+        } else {
+            body
+        };
+        let batch: IngestBatch =
+            serde_json::from_slice(json).map_err(|error| BatchError::Malformed(format!("the body is no batch: {error}")))?;
+        if batch.records.len() > limits::BATCH_RECORDS {
+            return Err(BatchError::TooLarge(format!(
+                "the batch has {} records, the limit is {}",
+                batch.records.len(),
+                limits::BATCH_RECORDS
+            )));
+        }
+        let mut decoded = DecodedBatch { reports: Vec::with_capacity(batch.records.len()), rejected: Vec::new() };
+        let mut compressor =
+            zstd::bulk::Compressor::new(PAYLOAD_LEVEL).map_err(|error| BatchError::Malformed(error.to_string()))?;
+        for record in batch.records {
+            let message = record.report.get().as_bytes();
+            match HostReport::decode(message, now_ms) {
+                Ok(report) => {
+                    let payload = compressor.compress(message).map_err(|error| BatchError::Malformed(error.to_string()))?;
+                    decoded.reports.push(DecodedReport { report, payload });
+                }
+                Err(error) => decoded.rejected.push(Rejection { offset: record.offset, reason: error.to_string() }),
+            }
+        }
+        Ok(decoded)
+    }
+}
+
+fn inflate(body: &[u8]) -> Result<Vec<u8>, BatchError> {
+    let malformed = |error: std::io::Error| BatchError::Malformed(format!("the body is not zstd: {error}"));
+    let mut json = Vec::new();
+    let decoder = zstd::Decoder::new(body).map_err(malformed)?;
+    decoder.take(limits::BATCH_INFLATED_BYTES as u64 + 1).read_to_end(&mut json).map_err(malformed)?;
+    if json.len() > limits::BATCH_INFLATED_BYTES {
+        return Err(BatchError::TooLarge(format!("the batch inflates to more than {} bytes", limits::BATCH_INFLATED_BYTES)));
+    }
+    Ok(json)
+}
+
+/// A stored report, read back.
+pub fn decode_payload(payload: &[u8]) -> Result<HostReport, String> {
+    let json = zstd::bulk::decompress(payload, limits::MESSAGE_BYTES).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&json).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_184_000_000;
+    const REPORT: &str = include_str!("../../../wire-model/golden/host-report.json");
+
+    fn body(records: &str) -> String {
+        format!(r#"{{"topic":"t","partition":0,"records":[{records}]}}"#)
+    }
+
+    #[test]
+    fn records_are_limited() {
+        for (n, ok) in [(limits::BATCH_RECORDS - 1, true), (limits::BATCH_RECORDS, true), (limits::BATCH_RECORDS + 1, false)] {
+            let records = vec![r#"{"offset":1,"report":0}"#; n].join(",");
+            let decoded = DecodedBatch::decode(body(&records).as_bytes(), false, NOW);
+            assert_eq!(decoded.is_ok(), ok, "{n}");
+            if let Err(error) = decoded {
+                assert!(matches!(error, BatchError::TooLarge(_)), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn inflated_bytes_are_limited() {
+        let frame = body(r#"{"offset":1,"report":""}"#);
+        for (bytes, ok) in [(-1, true), (0, true), (1, false)] {
+            let padding = limits::BATCH_INFLATED_BYTES.strict_add_signed(bytes) - frame.len();
+            let batch = body(&format!(r#"{{"offset":1,"report":"{}"}}"#, "x".repeat(padding)));
+            let decoded = DecodedBatch::decode(&zstd::encode_all(batch.as_bytes(), 1).unwrap(), true, NOW);
+            assert_eq!(decoded.is_ok(), ok, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_bad_record_is_rejected_alone_and_a_bad_body_whole() {
+        let records = format!(r#"{{"offset":7,"report":{{"schema":9}}}},{{"offset":8,"report":{REPORT}}}"#);
+        let decoded = DecodedBatch::decode(body(&records).as_bytes(), false, NOW).unwrap();
+        assert_eq!((decoded.reports.len(), decoded.rejected[0].offset), (1, 7));
+        assert!(decoded.rejected[0].reason.contains("schema 9"), "{:?}", decoded.rejected);
+        assert_eq!(decode_payload(&decoded.reports[0].payload).unwrap(), decoded.reports[0].report);
+        for (body, zstd) in [("{}", false), ("", false), ("not zstd", true)] {
+            assert!(matches!(DecodedBatch::decode(body.as_bytes(), zstd, NOW), Err(BatchError::Malformed(_))), "{body}");
+        }
+    }
+}

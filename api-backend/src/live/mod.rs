@@ -1,0 +1,100 @@
+//! What just happened, for everyone who follows: events out of their table in order, and the newest values of machines.
+//!
+//! The table is the truth and the channels are only its fast lane: a follower that falls behind reads the table again, and so
+//! events that another backend appended reach the followers of this one.
+
+mod values;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service_runtime::Shutdown;
+use tokio::sync::{Notify, broadcast};
+use tracing::warn;
+
+use crate::store::counters::{self, Counter};
+use crate::store::events::{self, Event};
+use crate::store::{Result, Store};
+
+pub use values::{MachineValues, follow_values};
+
+/// Events kept for followers that are a little behind.
+const EVENTS_BUFFERED: usize = 1_024;
+/// Rounds of values kept for followers that are a little behind.
+const VALUES_BUFFERED: usize = 4;
+/// How long an event of another backend stays unnoticed.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Events read at once.
+pub const PAGE: i64 = 500;
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Live {
+    wake: Arc<Notify>,
+    events: broadcast::Sender<Arc<Event>>,
+    values: broadcast::Sender<Arc<Vec<MachineValues>>>,
+}
+
+impl Default for Live {
+    fn default() -> Live {
+        Live {
+            wake: Arc::default(),
+            events: broadcast::Sender::new(EVENTS_BUFFERED),
+            values: broadcast::Sender::new(VALUES_BUFFERED),
+        }
+    }
+}
+
+impl Live {
+    /// Something was committed.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Events from now on, in order.
+    pub fn events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    /// Newest values of the machines whose hosts reported, once a second.
+    pub fn values(&self) -> broadcast::Receiver<Arc<Vec<MachineValues>>> {
+        self.values.subscribe()
+    }
+}
+
+/// Passes events on from the table to the followers, until shutdown.
+pub async fn follow_events(store: Store, live: Live, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut last = None;
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            () = live.wake.notified() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        // also while nobody listens: whoever subscribes and then reads the table must find nothing missing in between
+        if let Err(error) = pass_on(&store, &live, &mut last).await {
+            warn!(%error, "cannot read events, trying again");
+        }
+    }
+}
+
+async fn pass_on(store: &Store, live: &Live, last: &mut Option<i64>) -> Result<()> {
+    let mut connection = store.read().await?;
+    let mut position = match *last {
+        Some(position) => position,
+        None => counters::read(&mut connection, Counter::LastEventId).await?,
+    };
+    loop {
+        let page = events::after(&mut connection, position, PAGE).await?;
+        let is_full = page.len() as i64 == PAGE;
+        for event in page {
+            position = event.id;
+            // an error means that the last follower just left
+            drop(live.events.send(Arc::new(event)));
+        }
+        *last = Some(position);
+        if !is_full {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The newest values of machines, for pages that show them move. Coalesced: who comes late sees the newest, not all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use service_runtime::Shutdown;
+use tokio::time::MissedTickBehavior;
+use tracing::warn;
+
+use super::Live;
+use crate::ingest::decode_payload;
+use crate::store::{self, Store, StoreError};
+use crate::thresholds::{Kind, machine_readings};
+use crate::time;
+use crate::violation::as_text;
+
+const ROUND: Duration = Duration::from_secs(1);
+/// Hosts read at once: their reports are held in memory for the round.
+const HOSTS_AT_ONCE: usize = 200;
+
+/// One machine's newest values: the body of the SSE event `report`.
+#[derive(Clone, Debug, Serialize)]
+pub struct MachineValues {
+    /// The machine.
+    #[serde(serialize_with = "as_text")]
+    pub machine_id: i64,
+    /// Its host's own id.
+    pub host_id: String,
+    /// Time of the report.
+    #[serde(serialize_with = "time::serialize")]
+    pub at: i64,
+    /// Values of the machine itself by metric.
+    pub latest: BTreeMap<String, f64>,
+}
+
+/// Looks once a second which hosts reported, as long as somebody follows.
+pub async fn follow_values(store: Store, live: Live, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut seen = HashMap::new();
+    let mut rounds = tokio::time::interval(ROUND);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            _ = rounds.tick() => {}
+        }
+        if live.values.receiver_count() == 0 {
+            seen.clear();
+            continue;
+        }
+        if let Err(error) = round(&store, &live, &mut seen).await {
+            warn!(%error, "cannot read the newest values, trying again");
+        }
+    }
+}
+
+async fn round(store: &Store, live: &Live, seen: &mut HashMap<i64, i64>) -> store::Result<()> {
+    let mut connection = store.read().await?;
+    let mut hosts = store::hosts::all(&mut connection).await?;
+    hosts.retain(|host| seen.insert(host.host_key, host.last_report_at) != Some(host.last_report_at));
+    for hosts in hosts.chunks(HOSTS_AT_ONCE) {
+        let keys: Vec<i64> = hosts.iter().map(|host| host.host_key).collect();
+        let mut payloads = store::reports::newest(&mut connection, &keys).await?;
+        let mut values = Vec::new();
+        for host in hosts {
+            let Some(payload) = payloads.remove(&host.host_key) else { continue };
+            let report = decode_payload(&payload).map_err(StoreError::Corrupt)?;
+            let machines = store::machines::of_host(&mut connection, host.host_key).await?;
+            let ids: HashMap<(Kind, &str), i64> =
+                machines.iter().map(|machine| ((machine.kind, machine.identity.as_str()), machine.machine_id)).collect();
+            for readings in machine_readings(&report) {
+                let Some(machine_id) = ids.get(&(readings.kind, readings.identity.as_str())) else { continue };
+                values.push(MachineValues {
+                    machine_id: *machine_id,
+                    host_id: host.host_id.clone(),
+                    at: report.at,
+                    latest: readings.values().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+                });
+            }
+        }
+        // an error means that the last follower just left
+        drop(live.values.send(Arc::new(values)));
+    }
+    Ok(())
+}

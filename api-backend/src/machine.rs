@@ -1,0 +1,107 @@
+//! How a machine is doing.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::store::events::NewEvent;
+use crate::store::machines::MachineRow;
+use crate::thresholds::{Kind, RUNNING_STATES};
+use crate::time::rfc3339;
+
+/// Intervals after which a silent host counts as down, and the shortest such time.
+const DOWN_INTERVALS: i64 = 3;
+const DOWN_MIN_MS: i64 = 10_000;
+/// Intervals after which its report is late, and the shortest such time.
+const LATE_INTERVALS: i64 = 2;
+const LATE_MIN_MS: i64 = 5_000;
+
+/// `status` of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Reports in time.
+    Up,
+    /// Its report is late.
+    Late,
+    /// Its host is silent.
+    Down,
+    /// A container that does not run.
+    Stopped,
+    /// A container that its host no longer has.
+    Gone,
+}
+
+/// How long a host may be silent before it counts as down.
+pub fn silence_ms(interval_ms: i64) -> i64 {
+    (interval_ms * DOWN_INTERVALS).max(DOWN_MIN_MS)
+}
+
+/// Status of a machine whose host's newest report came `silent_ms` ago.
+pub fn status(machine: &MachineRow, silent_ms: i64, interval_ms: i64) -> Status {
+    if machine.gone_at.is_some() {
+        return Status::Gone;
+    }
+    if silent_ms > silence_ms(interval_ms) {
+        return Status::Down;
+    }
+    if !is_running(machine) {
+        return Status::Stopped;
+    }
+    if silent_ms > (interval_ms * LATE_INTERVALS).max(LATE_MIN_MS) { Status::Late } else { Status::Up }
+}
+
+/// Whether it is there and has processes, as far as its newest report says.
+pub fn is_running(machine: &MachineRow) -> bool {
+    machine.gone_at.is_none() && (machine.kind == Kind::Host || RUNNING_STATES.contains(&machine.state.as_str()))
+}
+
+/// `machine.up` or `machine.down`, with the state that was the reason.
+pub fn event(name: &'static str, machine: &MachineRow, host_id: &str, host_name: &str, state: &str, at: i64) -> NewEvent {
+    let body = json!({
+        "machine_id": machine.machine_id.to_string(),
+        "kind": machine.kind,
+        "name": machine.name,
+        "host_id": host_id,
+        "host_name": host_name,
+        "state": state,
+        "at": rfc3339(at),
+    });
+    NewEvent { topic: "machines", name, machine_id: machine.machine_id, body: body.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(kind: Kind, state: &str, gone_at: Option<i64>) -> MachineRow {
+        MachineRow {
+            machine_id: 1,
+            host_key: 1,
+            kind,
+            identity: String::new(),
+            name: "x".to_owned(),
+            state: state.to_owned(),
+            labels: "{}".to_owned(),
+            facts: "{}".to_owned(),
+            first_seen_at: 0,
+            gone_at,
+        }
+    }
+
+    #[test]
+    fn the_status_follows_silence_and_state() {
+        let check = |kind, state, gone_at, silent_ms, interval_ms, expected| {
+            assert_eq!(status(&machine(kind, state, gone_at), silent_ms, interval_ms), expected, "{state} {silent_ms}");
+        };
+        check(Kind::Host, "running", None, 5_000, 2_000, Status::Up);
+        check(Kind::Host, "running", None, 5_001, 2_000, Status::Late);
+        check(Kind::Host, "running", None, 10_000, 2_000, Status::Late);
+        check(Kind::Host, "running", None, 10_001, 2_000, Status::Down);
+        check(Kind::Host, "running", None, 120_000, 60_000, Status::Up);
+        check(Kind::Host, "running", None, 180_001, 60_000, Status::Down);
+        check(Kind::Container, "running", None, 0, 2_000, Status::Up);
+        check(Kind::Container, "exited", None, 0, 2_000, Status::Stopped);
+        check(Kind::Container, "exited", None, 10_001, 2_000, Status::Down);
+        check(Kind::Container, "running", Some(1), 0, 2_000, Status::Gone);
+    }
+}

@@ -1,0 +1,139 @@
+//! `hosts`: one row per host, locked by whoever ingests its reports.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, placeholders};
+
+/// One row. Times are Unix ms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostRow {
+    /// Number of the host in this database.
+    pub host_key: i64,
+    /// The host's own id.
+    pub host_id: String,
+    /// Interval of its newest report.
+    pub interval_ms: i64,
+    /// Time of its newest report; 0 before the first one.
+    pub last_report_at: i64,
+    /// When that came.
+    pub last_received_at: i64,
+    /// Epoch of the newest report.
+    pub last_epoch: i64,
+    /// Sequence number of the newest report.
+    pub last_seq: i64,
+    /// Whether `machine.down` was the last that was announced of it.
+    pub is_down: bool,
+    /// Rises with every change of its machines.
+    pub inventory_version: i64,
+    /// The evaluator's state, as text.
+    pub evaluation: String,
+}
+
+const COLUMNS: &str = "host_key, host_id, interval_ms, last_report_at, last_received_at, last_epoch, last_seq, is_down, \
+                       inventory_version, evaluation";
+/// Host is silent for too long: three intervals, at least ten seconds. Keep in step with `machines::silence_ms`.
+const SILENT: &str = "is_down = 0 AND last_report_at > 0 AND last_received_at + \
+                      (CASE WHEN interval_ms * 3 > 10000 THEN interval_ms * 3 ELSE 10000 END) < ?";
+
+/// Locks the rows of `host_ids` (sorted, without doubles) in id order, creating those that are not there yet.
+pub async fn lock_or_create(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<HostRow>> {
+    let rows = lock(connection, dialect, host_ids).await?;
+    if rows.len() == host_ids.len() {
+        return Ok(rows);
+    }
+    let insert = match dialect {
+        Dialect::MySql => "INSERT IGNORE",
+        Dialect::Sqlite => "INSERT OR IGNORE",
+    };
+    for host_id in host_ids.iter().filter(|id| !rows.iter().any(|row| row.host_id == **id)) {
+        let sql = format!("{insert} INTO hosts ({COLUMNS}) VALUES (NULL, ?, 0, 0, 0, 0, 0, 0, 0, '[]')");
+        sqlx::query(AssertSqlSafe(sql)).bind(*host_id).execute(&mut *connection).await?;
+    }
+    lock(connection, dialect, host_ids).await
+}
+
+async fn lock(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<HostRow>> {
+    let list = placeholders(host_ids.len());
+    let sql = format!("SELECT {COLUMNS} FROM hosts WHERE host_id IN ({list}) ORDER BY host_id{}", dialect.for_update());
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for host_id in host_ids {
+        query = query.bind(*host_id);
+    }
+    query.fetch_all(connection).await?.iter().map(host).collect()
+}
+
+/// Writes rows back that were locked before.
+pub async fn save(connection: &mut Connection, dialect: Dialect, hosts: &[HostRow]) -> Result<()> {
+    let update = dialect.on_conflict_update(
+        "host_key",
+        &[
+            "interval_ms",
+            "last_report_at",
+            "last_received_at",
+            "last_epoch",
+            "last_seq",
+            "is_down",
+            "inventory_version",
+            "evaluation",
+        ],
+    );
+    for hosts in hosts.chunks(MAX_BOUND_VALUES / 10) {
+        let rows = vec![format!("({})", placeholders(10)); hosts.len()].join(", ");
+        let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO hosts ({COLUMNS}) VALUES {rows}{update}")));
+        for host in hosts {
+            query = query
+                .bind(host.host_key)
+                .bind(&host.host_id)
+                .bind(host.interval_ms)
+                .bind(host.last_report_at)
+                .bind(host.last_received_at)
+                .bind(host.last_epoch)
+                .bind(host.last_seq)
+                .bind(i64::from(host.is_down))
+                .bind(host.inventory_version)
+                .bind(&host.evaluation);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// All hosts; at most a few thousand.
+pub async fn all(connection: &mut Connection) -> Result<Vec<HostRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM hosts ORDER BY host_key");
+    sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?.iter().map(host).collect()
+}
+
+/// Ids of hosts that went silent and were not announced as down.
+pub async fn silent(connection: &mut Connection, now: i64) -> Result<Vec<String>> {
+    let sql = format!("SELECT host_id FROM hosts WHERE {SILENT} ORDER BY host_id");
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(now).fetch_all(connection).await?)
+}
+
+/// Marks a host as down, unless somebody did or it reported again. Whether it did.
+pub async fn mark_down(connection: &mut Connection, host_id: &str, now: i64) -> Result<bool> {
+    let sql = format!("UPDATE hosts SET is_down = 1 WHERE host_id = ? AND {SILENT}");
+    Ok(sqlx::query(AssertSqlSafe(sql)).bind(host_id).bind(now).execute(connection).await?.rows_affected() == 1)
+}
+
+fn host(row: &AnyRow) -> Result<HostRow> {
+    Ok(HostRow {
+        host_key: row.try_get("host_key")?,
+        host_id: row.try_get("host_id")?,
+        interval_ms: row.try_get("interval_ms")?,
+        last_report_at: row.try_get("last_report_at")?,
+        last_received_at: row.try_get("last_received_at")?,
+        last_epoch: row.try_get("last_epoch")?,
+        last_seq: row.try_get("last_seq")?,
+        is_down: row.try_get::<i64, _>("is_down")? != 0,
+        inventory_version: row.try_get("inventory_version")?,
+        evaluation: row.try_get("evaluation")?,
+    })
+}
+
+/// Interval of a host's newest report.
+pub async fn interval_ms(connection: &mut Connection, host_key: i64) -> Result<i64> {
+    let sql = "SELECT interval_ms FROM hosts WHERE host_key = ?";
+    Ok(sqlx::query_scalar(sql).bind(host_key).fetch_optional(connection).await?.unwrap_or_default())
+}

@@ -1,0 +1,134 @@
+//! `machines`: hosts and containers as they were last described.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Connection, MAX_BOUND_VALUES, Result, StoreError, placeholders};
+use crate::thresholds::Kind;
+
+/// One row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineRow {
+    /// Number of the machine in this database.
+    pub machine_id: i64,
+    /// Its host.
+    pub host_key: i64,
+    /// Host or container.
+    pub kind: Kind,
+    /// Empty for a host.
+    pub identity: String,
+    /// What people call it.
+    pub name: String,
+    /// Engine state of a container; `running` for a host.
+    pub state: String,
+    /// JSON object of texts.
+    pub labels: String,
+    /// JSON object of what else describes it.
+    pub facts: String,
+    /// Time of the first report that had it.
+    pub first_seen_at: i64,
+    /// Time of the first report that no longer had it.
+    pub gone_at: Option<i64>,
+}
+
+/// Which machines to list.
+#[derive(Clone, Debug, Default)]
+pub struct MachineFilter {
+    /// Only this kind.
+    pub kind: Option<Kind>,
+    /// Only machines of this host.
+    pub host_id: Option<String>,
+    /// Only names that contain this.
+    pub name_contains: Option<String>,
+}
+
+const COLUMNS: &str = "machine_id, m.host_key, kind, identity, name, state, labels, facts, first_seen_at, gone_at";
+
+/// All machines of a host.
+pub async fn of_host(connection: &mut Connection, host_key: i64) -> Result<Vec<MachineRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ?");
+    sqlx::query(AssertSqlSafe(sql)).bind(host_key).fetch_all(connection).await?.iter().map(machine).collect()
+}
+
+/// One machine.
+pub async fn get(connection: &mut Connection, machine_id: i64) -> Result<Option<MachineRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE machine_id = ?");
+    sqlx::query(AssertSqlSafe(sql)).bind(machine_id).fetch_optional(connection).await?.as_ref().map(machine).transpose()
+}
+
+/// Machines with ids above `after`, in id order.
+pub async fn list(connection: &mut Connection, filter: &MachineFilter, after: i64, limit: i64) -> Result<Vec<MachineRow>> {
+    let mut sql = format!("SELECT {COLUMNS} FROM machines m");
+    if filter.host_id.is_some() {
+        sql += " JOIN hosts h ON h.host_key = m.host_key AND h.host_id = ?";
+    }
+    sql += " WHERE machine_id > ?";
+    if filter.kind.is_some() {
+        sql += " AND kind = ?";
+    }
+    if filter.name_contains.is_some() {
+        sql += " AND LOWER(name) LIKE ? ESCAPE '!'";
+    }
+    sql += " ORDER BY machine_id LIMIT ?";
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    if let Some(host_id) = &filter.host_id {
+        query = query.bind(host_id);
+    }
+    query = query.bind(after);
+    if let Some(kind) = filter.kind {
+        query = query.bind(kind.as_str());
+    }
+    if let Some(text) = &filter.name_contains {
+        let escaped = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        query = query.bind(format!("%{escaped}%"));
+    }
+    query.bind(limit).fetch_all(connection).await?.iter().map(machine).collect()
+}
+
+/// Registers machines; their `machine_id` is not looked at.
+pub async fn insert(connection: &mut Connection, machines: &[MachineRow]) -> Result<()> {
+    for machines in machines.chunks(MAX_BOUND_VALUES / 9) {
+        let rows = vec![format!("({})", placeholders(9)); machines.len()].join(", ");
+        let sql = format!(
+            "INSERT INTO machines (host_key, kind, identity, name, state, labels, facts, first_seen_at, gone_at) VALUES {rows}"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for machine in machines {
+            query = query
+                .bind(machine.host_key)
+                .bind(machine.kind.as_str())
+                .bind(&machine.identity)
+                .bind(&machine.name)
+                .bind(&machine.state)
+                .bind(&machine.labels)
+                .bind(&machine.facts)
+                .bind(machine.first_seen_at)
+                .bind(machine.gone_at);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Writes a changed description.
+pub async fn update(connection: &mut Connection, machine: &MachineRow) -> Result<()> {
+    let sql = "UPDATE machines SET name = ?, state = ?, labels = ?, facts = ?, gone_at = ? WHERE machine_id = ?";
+    let query = sqlx::query(sql).bind(&machine.name).bind(&machine.state).bind(&machine.labels).bind(&machine.facts);
+    query.bind(machine.gone_at).bind(machine.machine_id).execute(connection).await?;
+    Ok(())
+}
+
+fn machine(row: &AnyRow) -> Result<MachineRow> {
+    Ok(MachineRow {
+        machine_id: row.try_get("machine_id")?,
+        host_key: row.try_get("host_key")?,
+        kind: row.try_get::<String, _>("kind")?.parse().map_err(StoreError::Corrupt)?,
+        identity: row.try_get("identity")?,
+        name: row.try_get("name")?,
+        state: row.try_get("state")?,
+        labels: row.try_get("labels")?,
+        facts: row.try_get("facts")?,
+        first_seen_at: row.try_get("first_seen_at")?,
+        gone_at: row.try_get("gone_at")?,
+    })
+}

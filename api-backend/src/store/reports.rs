@@ -1,0 +1,94 @@
+//! `reports`: the head, one compressed report a row.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Connection, MAX_BOUND_VALUES, Result, placeholders};
+
+/// A report to store.
+#[derive(Clone, Debug)]
+pub struct NewReport<'a> {
+    /// Its host.
+    pub host_key: i64,
+    /// Its own time.
+    pub at: i64,
+    /// Ledger: epoch.
+    pub epoch: i64,
+    /// Ledger: sequence number.
+    pub seq: i64,
+    /// When it came.
+    pub received_at: i64,
+    /// zstd-compressed JSON.
+    pub payload: &'a [u8],
+}
+
+/// Rows of one INSERT.
+const INSERT_ROWS: usize = 500;
+
+/// Stores reports that are not there yet.
+pub async fn insert(connection: &mut Connection, reports: &[NewReport<'_>]) -> Result<()> {
+    for reports in reports.chunks(INSERT_ROWS) {
+        let rows = vec!["(?, ?, ?, ?, ?, ?)"; reports.len()].join(", ");
+        let sql = format!("INSERT INTO reports (host_key, at, epoch, seq, received_at, payload) VALUES {rows}");
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for report in reports {
+            query = query
+                .bind(report.host_key)
+                .bind(report.at)
+                .bind(report.epoch)
+                .bind(report.seq)
+                .bind(report.received_at)
+                .bind(report.payload.to_vec());
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Which of these times a host has a report of.
+pub async fn existing(connection: &mut Connection, host_key: i64, times: &[i64]) -> Result<HashSet<i64>> {
+    let mut existing = HashSet::new();
+    for times in times.chunks(MAX_BOUND_VALUES) {
+        let sql = format!("SELECT at FROM reports WHERE host_key = ? AND at IN ({})", placeholders(times.len()));
+        let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).bind(host_key);
+        for at in times {
+            query = query.bind(at);
+        }
+        existing.extend(query.fetch_all(&mut *connection).await?);
+    }
+    Ok(existing)
+}
+
+/// The newest report of each host, compressed.
+pub async fn newest(connection: &mut Connection, host_keys: &[i64]) -> Result<HashMap<i64, Vec<u8>>> {
+    let mut newest = HashMap::new();
+    for keys in host_keys.chunks(MAX_BOUND_VALUES) {
+        let sql = format!(
+            "SELECT r.host_key, r.payload FROM hosts h JOIN reports r ON r.host_key = h.host_key AND r.at = h.last_report_at \
+             WHERE h.host_key IN ({})",
+            placeholders(keys.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for key in keys {
+            query = query.bind(key);
+        }
+        for row in query.fetch_all(&mut *connection).await? {
+            newest.insert(row.try_get("host_key")?, row.try_get("payload")?);
+        }
+    }
+    Ok(newest)
+}
+
+/// How many reports a host has in [from, to), counted up to `limit`.
+pub async fn count(connection: &mut Connection, host_key: i64, from: i64, to: i64, limit: i64) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM reports WHERE host_key = ? AND at >= ? AND at < ? LIMIT ?) AS some_reports";
+    Ok(sqlx::query_scalar(sql).bind(host_key).bind(from).bind(to).bind(limit).fetch_one(connection).await?)
+}
+
+/// Times and compressed reports of a host in [from, to), in time order.
+pub async fn range(connection: &mut Connection, host_key: i64, from: i64, to: i64, limit: i64) -> Result<Vec<(i64, Vec<u8>)>> {
+    let sql = "SELECT at, payload FROM reports WHERE host_key = ? AND at >= ? AND at < ? ORDER BY at LIMIT ?";
+    let rows = sqlx::query(sql).bind(host_key).bind(from).bind(to).bind(limit).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get("at")?, row.try_get("payload")?))).collect()
+}

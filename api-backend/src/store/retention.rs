@@ -1,0 +1,29 @@
+//! What is old goes, in small steps that never hold up ingest.
+
+use super::{Connection, Result};
+
+/// Rows that one step removes at most.
+pub const STEP_ROWS: i64 = 1_000;
+
+/// Removes up to [`STEP_ROWS`] reports of a host from before `before`; its newest report always stays. How many went.
+pub async fn remove_reports(connection: &mut Connection, host_key: i64, before: i64, newest: i64) -> Result<u64> {
+    // the time up to which a step goes: neither LIMIT in DELETE (not in every SQLite) nor a long range
+    let sql = "SELECT at FROM reports WHERE host_key = ? AND at < ? ORDER BY at LIMIT 1 OFFSET ?";
+    let before = before.min(newest);
+    let step = sqlx::query_scalar::<_, i64>(sql).bind(host_key).bind(before).bind(STEP_ROWS);
+    let end = step.fetch_optional(&mut *connection).await?.unwrap_or(before);
+    let sql = "DELETE FROM reports WHERE host_key = ? AND at < ?";
+    Ok(sqlx::query(sql).bind(host_key).bind(end).execute(connection).await?.rows_affected())
+}
+
+/// Removes up to [`STEP_ROWS`] events from before `before`; the newest always stays, so that the range is known. How many went.
+pub async fn remove_events(connection: &mut Connection, before: i64) -> Result<u64> {
+    let oldest: Option<i64> =
+        sqlx::query_scalar("SELECT event_id FROM events ORDER BY event_id LIMIT 1").fetch_optional(&mut *connection).await?;
+    let newest: Option<i64> =
+        sqlx::query_scalar("SELECT event_id FROM events ORDER BY event_id DESC LIMIT 1").fetch_optional(&mut *connection).await?;
+    let (Some(oldest), Some(newest)) = (oldest, newest) else { return Ok(0) };
+    let sql = "DELETE FROM events WHERE event_id >= ? AND event_id < ? AND created_at < ?";
+    let query = sqlx::query(sql).bind(oldest).bind(newest.min(oldest + STEP_ROWS)).bind(before);
+    Ok(query.execute(connection).await?.rows_affected())
+}

@@ -1,0 +1,104 @@
+//! A report, seen as machines with values.
+
+use std::collections::BTreeMap;
+
+use wire_model::{CONTAINER_TABLE, Cell, HostReport, Table, container_identities, is_metric};
+
+use super::Kind;
+
+/// Engine states in which a container has processes.
+pub const RUNNING_STATES: &[&str] = &["running", "paused", "restarting"];
+
+/// One machine in one report.
+#[derive(Debug)]
+pub struct MachineReadings<'a> {
+    /// Host or container.
+    pub kind: Kind,
+    /// Empty for the host, else the container's identity.
+    pub identity: String,
+    /// Whether it can have values at all.
+    pub is_running: bool,
+    source: Source<'a>,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    Host(&'a HostReport),
+    Container(&'a Table, &'a [Cell]),
+}
+
+/// All machines of a report: the host first, then its containers.
+pub fn machine_readings(report: &HostReport) -> Vec<MachineReadings<'_>> {
+    let mut machines =
+        vec![MachineReadings { kind: Kind::Host, identity: String::new(), is_running: true, source: Source::Host(report) }];
+    if let Some(table) = report.tables.get(CONTAINER_TABLE) {
+        let state = table.column("state");
+        for (identity, row) in container_identities(table).into_iter().zip(&table.rows) {
+            let state = state.and_then(|column| row[column].text());
+            let is_running = state.is_none_or(|state| RUNNING_STATES.contains(&state));
+            machines.push(MachineReadings { kind: Kind::Container, identity, is_running, source: Source::Container(table, row) });
+        }
+    }
+    machines
+}
+
+impl<'a> MachineReadings<'a> {
+    /// Calls `visit` for each series of a metric: with the device's name (`None`: the machine itself) and the value, which
+    /// is `None` where it could not be read.
+    pub fn for_each(&self, metric: &str, mut visit: impl FnMut(Option<&'a str>, Option<f64>)) {
+        match self.source {
+            Source::Host(report) => {
+                if let Some(value) = report.metrics.get(metric) {
+                    visit(None, *value);
+                }
+                for (_, table) in report.tables.iter().filter(|(name, _)| name.as_str() != CONTAINER_TABLE) {
+                    let Some(column) = table.column(metric) else { continue };
+                    for row in &table.rows {
+                        visit(row[0].text(), row[column].number());
+                    }
+                }
+            }
+            Source::Container(table, row) => {
+                if let Some(column) = table.column(metric) {
+                    visit(None, row[column].number());
+                }
+            }
+        }
+    }
+
+    /// Values of the machine itself.
+    pub fn values(&self) -> BTreeMap<&'a str, f64> {
+        match self.source {
+            Source::Host(report) => report.metrics.iter().filter_map(|(name, value)| Some((name.as_str(), (*value)?))).collect(),
+            Source::Container(table, row) => {
+                let metrics = table.columns.iter().zip(row).filter(|(name, _)| is_metric(name));
+                metrics.filter_map(|(name, cell)| Some((name.as_str(), cell.number()?))).collect()
+            }
+        }
+    }
+
+    /// The device tables of a host: by table, rows of column and cell.
+    pub fn devices(&self) -> BTreeMap<&'a str, Vec<BTreeMap<&'a str, &'a Cell>>> {
+        let Source::Host(report) = self.source else { return BTreeMap::new() };
+        let tables = report.tables.iter().filter(|(name, _)| name.as_str() != CONTAINER_TABLE);
+        tables.map(|(name, table)| (name.as_str(), table.rows.iter().map(|row| named(table, row)).collect())).collect()
+    }
+
+    /// What describes the machine: the attributes of a container's row but its name, state and labels.
+    pub fn attributes(&self) -> BTreeMap<&'a str, &'a Cell> {
+        let Source::Container(table, row) = self.source else { return BTreeMap::new() };
+        let mut attributes = named(table, row);
+        attributes.retain(|name, cell| !is_metric(name) && !matches!(*name, "name" | "state" | "labels") && **cell != Cell::Null);
+        attributes
+    }
+
+    /// An attribute of a container.
+    pub fn attribute(&self, name: &str) -> Option<&'a Cell> {
+        let Source::Container(table, row) = self.source else { return None };
+        Some(&row[table.column(name)?])
+    }
+}
+
+fn named<'a>(table: &'a Table, row: &'a [Cell]) -> BTreeMap<&'a str, &'a Cell> {
+    table.columns.iter().map(String::as_str).zip(row).collect()
+}

@@ -1,0 +1,67 @@
+//! A violation, as it stands in REST, in SSE and in CSV.
+
+use serde::Serialize;
+
+use crate::thresholds::{Direction, Kind, Severity};
+use crate::time;
+
+/// One stay of a series beyond a threshold. Names are those at the time of opening.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Violation {
+    /// Its number, as text.
+    #[serde(serialize_with = "as_text")]
+    pub id: i64,
+    /// The machine.
+    #[serde(serialize_with = "as_text")]
+    pub machine_id: i64,
+    /// What it was called.
+    pub machine_name: String,
+    /// Its host's own id.
+    pub host_id: String,
+    /// What its host was called.
+    pub host_name: String,
+    /// Host or container.
+    pub kind: Kind,
+    /// The metric.
+    pub metric: String,
+    /// The device, when the metric is of one.
+    pub device: Option<String>,
+    /// Which side violates.
+    pub direction: Direction,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule.
+    #[serde(serialize_with = "as_text")]
+    pub threshold_id: i64,
+    /// The rule's value at the time of opening.
+    pub threshold_value: f64,
+    /// Time of the sample that opened it.
+    #[serde(serialize_with = "time::serialize")]
+    pub opened_at: i64,
+    /// Its value.
+    pub opened_value: f64,
+    /// Worst value so far.
+    pub peak_value: f64,
+    /// Time of the sample that closed it.
+    #[serde(serialize_with = "time::serialize_option")]
+    pub closed_at: Option<i64>,
+    /// Its value; absent when the series ended.
+    pub closed_value: Option<f64>,
+    /// `recovered`, `stopped`, `gone` or `threshold_changed`.
+    pub close_reason: Option<String>,
+    /// When the backend learnt of it: later than `opened_at` by the way of the report, or by an outage.
+    #[serde(serialize_with = "time::serialize")]
+    pub detected_at: i64,
+}
+
+/// Ids are opaque texts outside.
+pub(crate) fn as_text<S: serde::Serializer>(id: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+impl Violation {
+    /// As JSON text.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a violation has only text keys and writes to memory")
+    }
+}
