@@ -1,0 +1,151 @@
+//! What only a real cluster shows: the group's rebalances, and the topics as the broker made them.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use consumer::{DEAD_LETTER_MESSAGE_BYTES, TOPIC_MESSAGE_BYTES};
+use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use support::backend::{Backend, Reply};
+use support::kafka::{Kafka, New, real_cluster, report};
+use support::{Running, eventually};
+use wire_model::limits::MESSAGE_BYTES;
+
+const PARTITIONS: i32 = 6;
+
+/// A topic of its own for each test and run.
+fn new_topic(name: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    format!("consumer-{name}-{}", now.as_nanos())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_topics_are_created_and_take_what_they_must() {
+    let kafka = Kafka::new(&real_cluster(), &new_topic("created"));
+    let dead_letter_topic = format!("{}.dlq", kafka.topic);
+    let backend = Backend::start(|post| if post.offsets == [0] { Reply::Status(413) } else { Reply::Accept }).await;
+    let consumer = Running::start(&kafka.servers, &kafka.topic, &backend.url);
+    let topics = [(kafka.topic.as_str(), TOPIC_MESSAGE_BYTES), (&dead_letter_topic, DEAD_LETTER_MESSAGE_BYTES)];
+    for (topic, max_message_bytes) in topics {
+        let limit = eventually("the topic is there", async || {
+            let resource = ResourceSpecifier::Topic(topic);
+            let described = kafka.admin().describe_configs([&resource], &AdminOptions::new()).await.unwrap().remove(0);
+            Some(described.ok()?.get("max.message.bytes")?.value.clone()?)
+        })
+        .await;
+        assert_eq!(limit, max_message_bytes.to_string(), "{topic}");
+    }
+    // the largest report there may be passes the topic, and as a dead letter the other one
+    let largest = format!("\"{}\"", "x".repeat(MESSAGE_BYTES - 2));
+    kafka.write(New { partition: 0, key: Some(&[b'k'; 128]), payload: Some(largest.as_bytes()) }).await;
+    eventually("it is committed", async || (kafka.committed(3)[0] == Some(1)).then_some(())).await;
+    let letters = kafka.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].payload.as_deref(), Some(largest.as_bytes()));
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_come_and_go_in_the_midst_of_traffic() {
+    let kafka = Kafka::new(&real_cluster(), &new_topic("rebalance"));
+    let new = NewTopic::new(&kafka.topic, PARTITIONS, TopicReplication::Fixed(1));
+    kafka.admin().create_topics([&new], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    let [one, two, three] = [start_backend().await, start_backend().await, start_backend().await];
+    let backends = [&one, &two, &three];
+
+    let traffic_ends = Arc::new(AtomicBool::new(false));
+    let traffic = tokio::spawn(write_until(kafka.clone(), Arc::clone(&traffic_ends)));
+
+    let start = |backend: &Backend| Running::start(&kafka.servers, &kafka.topic, &backend.url);
+    let first = start(&one);
+    gets_reports(&kafka, &backends, 0, 1).await;
+    let second = start(&two);
+    gets_reports(&kafka, &backends, 1, 1).await;
+    let third = start(&three);
+    gets_reports(&kafka, &backends, 2, 1).await;
+    first.stop().await;
+    let before = (two.count(), three.count());
+    gets_reports(&kafka, &backends, 1, before.0 + 100).await;
+    gets_reports(&kafka, &backends, 2, before.1 + 100).await;
+    let first = start(&one);
+    let before = one.count();
+    gets_reports(&kafka, &backends, 0, before + 100).await;
+    second.stop().await;
+    third.stop().await;
+    let before = one.count();
+    gets_reports(&kafka, &backends, 0, before + 100).await;
+
+    traffic_ends.store(true, Ordering::Relaxed);
+    let written: BTreeMap<i32, i64> = traffic.await.unwrap();
+    eventually("everything is committed", async || {
+        committed_is_accepted(&kafka, &backends);
+        let committed = kafka.committed(PARTITIONS);
+        written.iter().all(|(partition, next)| committed[*partition as usize] == Some(*next)).then_some(())
+    })
+    .await;
+    first.stop().await;
+
+    let posted: usize = backends.iter().map(|backend| backend.count()).sum();
+    let total: i64 = written.values().sum();
+    println!("{total} reports written, {posted} posted, in 5 rebalances");
+    for (partition, next) in &written {
+        let accepted = accepted(&backends, *partition);
+        assert!(accepted.iter().copied().eq(0..*next), "partition {partition} is complete");
+    }
+    for backend in backends {
+        assert_eq!(backend.answered(418), 0);
+        // between two consumers records may come twice, and never out of order within one assignment
+        for post in backend.accepted() {
+            assert!(post.offsets.iter().zip(&post.reports).all(|(offset, found)| *found == report(*offset as usize)));
+        }
+    }
+}
+
+/// Slow enough that rebalances meet batches in flight.
+async fn start_backend() -> Backend {
+    Backend::start(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        Reply::Accept
+    })
+    .await
+}
+
+/// Writes to all partitions in turn; returns what the next offset of each would be.
+async fn write_until(kafka: Kafka, end: Arc<AtomicBool>) -> BTreeMap<i32, i64> {
+    let mut next = BTreeMap::new();
+    while !end.load(Ordering::Relaxed) {
+        for partition in 0..PARTITIONS {
+            let number = next.entry(partition).or_insert(0);
+            let payload = report(*number as usize);
+            assert_eq!(kafka.write(New { partition, key: None, payload: Some(payload.as_bytes()) }).await, *number);
+            *number += 1;
+        }
+    }
+    next
+}
+
+/// Waits until this backend has so many reports, and looks after the invariant meanwhile.
+async fn gets_reports(kafka: &Kafka, backends: &[&Backend], which: usize, count: usize) {
+    eventually("the consumer gets its share", async || {
+        committed_is_accepted(kafka, backends);
+        (backends[which].count() >= count).then_some(())
+    })
+    .await;
+}
+
+/// No offset is committed for which there was no receipt.
+fn committed_is_accepted(kafka: &Kafka, backends: &[&Backend]) {
+    let committed = kafka.committed(PARTITIONS);
+    for (partition, committed) in (0..).zip(committed) {
+        let accepted = accepted(backends, partition);
+        let missing = (0..committed.unwrap_or(0)).find(|offset| !accepted.contains(offset));
+        assert_eq!(missing, None, "partition {partition} is committed up to {committed:?}");
+    }
+}
+
+fn accepted(backends: &[&Backend], partition: i32) -> BTreeSet<i64> {
+    backends.iter().flat_map(|backend| backend.offsets().remove(&partition).unwrap_or_default()).collect()
+}

@@ -1,0 +1,144 @@
+//! A broker's topic as the tests see it: written to, read from, and what the group has committed.
+
+use std::time::Duration;
+
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::GROUP;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// librdkafka's in-process broker with the topic and its dead-letter topic.
+pub fn mock_cluster(topic: &str, partitions: i32) -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(topic, partitions, 1).unwrap();
+    cluster.create_topic(&format!("{topic}.dlq"), 1, 1).unwrap();
+    cluster
+}
+
+/// The bootstrap servers of the real cluster.
+pub fn real_cluster() -> String {
+    std::env::var("TEST_KAFKA_BOOTSTRAP_SERVER")
+        .expect("TEST_KAFKA_BOOTSTRAP_SERVER names no Kafka: start one (scripts/services/kafka start) or run scripts/test")
+}
+
+#[derive(Clone)]
+pub struct Kafka {
+    pub servers: String,
+    pub topic: String,
+    producer: FutureProducer,
+}
+
+/// One message to write.
+pub struct New<'a> {
+    pub partition: i32,
+    pub key: Option<&'a [u8]>,
+    pub payload: Option<&'a [u8]>,
+}
+
+/// One message that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Found {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Kafka {
+    pub fn new(servers: &str, topic: &str) -> Kafka {
+        let producer = config(servers).set("message.max.bytes", "20000000").set("compression.type", "zstd").create().unwrap();
+        Kafka { servers: servers.to_owned(), topic: topic.to_owned(), producer }
+    }
+
+    pub async fn write(&self, message: New<'_>) -> i64 {
+        let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic).partition(message.partition);
+        (record.key, record.payload) = (message.key, message.payload);
+        self.producer.send(record, TIMEOUT).await.unwrap().offset
+    }
+
+    /// `count` small reports, one after the other, spread evenly over the partitions.
+    pub async fn write_many(&self, partitions: i32, count: usize) {
+        let sent = (0..count).map(|number| {
+            let payload = report(number);
+            async move {
+                let partition = number as i32 % partitions;
+                let record = FutureRecord::<[u8], String>::to(&self.topic).partition(partition).payload(&payload);
+                self.producer.send_result(record).map_err(|(error, _)| error).unwrap().await.unwrap().unwrap();
+            }
+        });
+        // in the order of the list: futures run up to their delivery when they are first polled
+        futures_util::future::join_all(sent).await;
+    }
+
+    /// What the group of the topic's consumer has committed, by partition; `None` where it has nothing.
+    pub fn committed(&self, partitions: i32) -> Vec<Option<i64>> {
+        let group = format!("{GROUP}-{}", self.topic);
+        let client: BaseConsumer = config(&self.servers).set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.topic, 0, partitions - 1);
+        let committed = client.committed_offsets(list, TIMEOUT).unwrap();
+        committed
+            .elements()
+            .iter()
+            .map(|element| match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// All messages of the dead-letter topic's partitions, in order of partition and offset.
+    pub fn dead_letters(&self) -> Vec<Found> {
+        let topic = format!("{}.dlq", self.topic);
+        let client: BaseConsumer = config(&self.servers).set("group.id", "dead-letter-reader").create().unwrap();
+        let metadata = client.fetch_metadata(Some(&topic), TIMEOUT).unwrap();
+        let mut found = Vec::new();
+        for partition in metadata.topics()[0].partitions() {
+            let (low, high) = client.fetch_watermarks(&topic, partition.id(), TIMEOUT).unwrap();
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&topic, partition.id(), Offset::Offset(low)).unwrap();
+            client.assign(&list).unwrap();
+            for _ in low..high {
+                let message = client.poll(TIMEOUT).expect("a message below the high watermark").unwrap();
+                let text = |value: Option<&[u8]>| String::from_utf8(value.unwrap_or_default().to_vec()).unwrap();
+                let headers = message
+                    .headers()
+                    .map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect());
+                found.push(Found {
+                    key: message.key().map(<[u8]>::to_vec),
+                    payload: message.payload().map(<[u8]>::to_vec),
+                    headers: headers.unwrap_or_default(),
+                });
+            }
+        }
+        found
+    }
+
+    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
+        config(&self.servers).create().unwrap()
+    }
+}
+
+/// A report that tells its number.
+pub fn report(number: usize) -> String {
+    format!(r#"{{"schema":1,"number":{number}}}"#)
+}
+
+fn config(servers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers);
+    config
+}
