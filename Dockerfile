@@ -36,7 +36,8 @@ FROM debian:bookworm-slim AS runtime
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libssl3 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin service
+ && groupadd --gid 10001 service \
+ && useradd --uid 10001 --gid service --no-create-home --shell /usr/sbin/nologin service
 STOPSIGNAL SIGTERM
 
 # Runs as root: the host's files under /host and the Docker socket belong to the host's root, and no other user may read them all.

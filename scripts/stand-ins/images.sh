@@ -28,9 +28,9 @@ overlay_machine() { # FOLDER
 overlay_rust() { # FOLDER
   local sysroot target=$1/usr/local/cargo
   sysroot=$(rustc --print sysroot)
-  rm -rf "$1" && mkdir -p "$target/bin"
+  rm -rf "$1" && mkdir -p "$target"/{bin,lib}
   cp --archive "$sysroot"/bin/{cargo,rustc} "$target/bin"
-  cp --archive "$sysroot/lib" "$target"
+  cp --archive "$sysroot"/lib/{librustc_driver-*,libLLVM*,rustlib} "$target/lib"
   local settings
   for settings in "${CARGO_HOME:-$HOME/.cargo}"/config{,.toml}; do
     [[ ! -f $settings ]] || cp "$settings" "$target"
