@@ -21,7 +21,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use service_runtime::kafka::{Topic, ensure_topics};
 use service_runtime::{Health, Shutdown, Supervisor, admin};
-use wire_model::limits::MESSAGE_BYTES;
+use wire_model::limits::TOPIC_MESSAGE_BYTES;
 
 pub use config::{BackendUrl, Config};
 
@@ -30,9 +30,8 @@ use crate::dead_letters::DeadLetters;
 use crate::forward::Forwarder;
 use crate::outages::Outages;
 
-/// `max.message.bytes` of the topic of reports, if it has to be created: the largest report, its key and Kafka's framing.
-pub const TOPIC_MESSAGE_BYTES: usize = MESSAGE_BYTES + 16 * 1024;
-/// The same of the dead-letter topic: what a topic with a larger limit than ours let through must fit, with its headers.
+/// `max.message.bytes` of the dead-letter topic, if it has to be created: what a topic of reports with a larger limit than
+/// ours let through must fit, with its headers.
 pub const DEAD_LETTER_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Runs until shutdown; the error is that of the first part that failed.

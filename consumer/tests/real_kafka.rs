@@ -1,5 +1,7 @@
 //! What only a real cluster shows: the group's rebalances, and the topics as the broker made them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use consumer::{DEAD_LETTER_MESSAGE_BYTES, TOPIC_MESSAGE_BYTES};
+use consumer::DEAD_LETTER_MESSAGE_BYTES;
 use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use support::backend::{Backend, Reply};
 use support::kafka::{Kafka, New, real_cluster, report};
 use support::{Running, eventually};
-use wire_model::limits::MESSAGE_BYTES;
+use wire_model::limits::{MESSAGE_BYTES, TOPIC_MESSAGE_BYTES};
 
 const PARTITIONS: i32 = 6;
 
@@ -33,7 +35,7 @@ async fn missing_topics_are_created_and_take_what_they_must() {
         let limit = eventually("the topic is there", async || {
             let resource = ResourceSpecifier::Topic(topic);
             let described = kafka.admin().describe_configs([&resource], &AdminOptions::new()).await.unwrap().remove(0);
-            Some(described.ok()?.get("max.message.bytes")?.value.clone()?)
+            described.ok()?.get("max.message.bytes")?.value.clone()
         })
         .await;
         assert_eq!(limit, max_message_bytes.to_string(), "{topic}");

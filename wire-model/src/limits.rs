@@ -2,6 +2,8 @@
 
 /// Bytes of one report as it stands in Kafka, uncompressed.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// `max.message.bytes` of the topic of reports, where we create it: the largest report, its key, and Kafka's framing.
+pub const TOPIC_MESSAGE_BYTES: usize = MESSAGE_BYTES + 16 * 1024;
 /// Bytes of an ingest body as it comes over HTTP.
 pub const BATCH_COMPRESSED_BYTES: usize = 1024 * 1024;
 /// Bytes of an ingest body after decompression.

@@ -112,7 +112,8 @@ impl Kafka {
             list.add_partition_offset(&topic, partition.id(), Offset::Offset(low)).unwrap();
             client.assign(&list).unwrap();
             for _ in low..high {
-                let message = client.poll(TIMEOUT).expect("a message below the high watermark").unwrap();
+                // `None` also after other events than messages
+                let message = (0..10).find_map(|_| client.poll(TIMEOUT)).expect("a message below the high watermark").unwrap();
                 let text = |value: Option<&[u8]>| String::from_utf8(value.unwrap_or_default().to_vec()).unwrap();
                 let headers = message
                     .headers()

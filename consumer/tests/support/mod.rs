@@ -1,6 +1,7 @@
 //! What the service tests share: a broker, the consumer under test, and a stand-in for the api-backend.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 pub mod backend;
 pub mod kafka;
