@@ -48,10 +48,13 @@ where
             tracing::info!("stopped");
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "stopped by an error");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<ConfigError>() {
+            Some(error) => refuse(error),
+            None => {
+                tracing::error!(error = format!("{error:#}"), "stopped by an error");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

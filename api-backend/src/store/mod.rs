@@ -15,6 +15,7 @@ pub mod retention;
 pub mod thresholds;
 pub mod violations;
 
+use sqlx::any::AnyQueryResult;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 
 pub use connect::{DatabaseUrl, connect};
@@ -136,3 +137,11 @@ pub(crate) const MAX_BOUND_VALUES: usize = 30_000;
 
 /// A connection inside a transaction or out of a pool.
 pub type Connection = AnyConnection;
+
+/// Id of the row that `result`'s INSERT made. The SQLite driver does not pass it on, so its connection is asked.
+pub(crate) async fn inserted_id(connection: &mut Connection, result: &AnyQueryResult) -> Result<i64> {
+    match result.last_insert_id() {
+        Some(id) => Ok(id),
+        None => Ok(sqlx::query_scalar("SELECT last_insert_rowid()").fetch_one(connection).await?),
+    }
+}

@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::counters::{self, Counter};
-use super::{Connection, Result, StoreError};
+use super::{Connection, Result, StoreError, inserted_id};
 use crate::thresholds::Threshold;
 
 const COLUMNS: &str =
@@ -35,8 +35,8 @@ pub async fn insert(connection: &mut Connection, rule: &Threshold) -> Result<i64
                VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let query = sqlx::query(sql).bind(rule.kind.as_str()).bind(rule.machine_id).bind(&rule.metric).bind(rule.device.clone());
     let query = query.bind(rule.direction.as_str()).bind(rule.value).bind(rule.recovery_value).bind(rule.for_seconds);
-    let result = query.bind(rule.severity.as_str()).bind(i64::from(rule.enabled)).execute(connection).await?;
-    result.last_insert_id().ok_or_else(|| StoreError::Corrupt("the database names no id for a new threshold".to_owned()))
+    let result = query.bind(rule.severity.as_str()).bind(i64::from(rule.enabled)).execute(&mut *connection).await?;
+    inserted_id(connection, &result).await
 }
 
 /// Replaces a rule and raises its version.

@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Connection, MAX_BOUND_VALUES, Result, StoreError, placeholders};
+use super::{Connection, MAX_BOUND_VALUES, Result, StoreError, inserted_id, placeholders};
 use crate::thresholds::evaluator::{CloseReason, SeriesKey};
 use crate::thresholds::{Kind, Severity};
 use crate::violation::Violation;
@@ -46,8 +46,8 @@ pub async fn insert(connection: &mut Connection, violation: &Violation) -> Resul
     let query = query.bind(violation.severity.as_str()).bind(violation.threshold_id).bind(violation.threshold_value);
     let query =
         query.bind(violation.opened_at).bind(violation.opened_value).bind(violation.peak_value).bind(violation.detected_at);
-    let result = query.execute(connection).await?;
-    result.last_insert_id().ok_or_else(|| StoreError::Corrupt("the database names no id for a new violation".to_owned()))
+    let result = query.execute(&mut *connection).await?;
+    inserted_id(connection, &result).await
 }
 
 /// Notes a worse value.

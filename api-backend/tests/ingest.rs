@@ -1,0 +1,215 @@
+//! What a batch of reports does, on every database.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here fails loudly")]
+
+mod support;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use support::{Backend, batch, now_ms, on_every_database, report};
+use wire_model::limits;
+
+fn seconds(n: i64) -> i64 {
+    n * 1_000
+}
+
+#[tokio::test]
+async fn reports_are_stored_once_and_machines_registered() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let now = now_ms() - seconds(10);
+        let reports: Vec<_> = (0..4)
+            .flat_map(|n| {
+                ["a", "b"].map(|host| report(host, now + seconds(2 * n), 0.1, &[("web", "running", 0.2), ("job", "exited", 0.0)]))
+            })
+            .collect();
+        let receipt = backend.ingest(&reports).await;
+        assert_eq!((receipt.stored, receipt.duplicate, receipt.rejected.len()), (8, 0, 0));
+
+        let before = database.dump().await;
+        assert_eq!((before["reports"].len(), before["machines"].len()), (8, 6));
+        // again, as after a crash between COMMIT and the offset; and mixed with a new one
+        let receipt = backend.ingest(&reports).await;
+        assert_eq!((receipt.stored, receipt.duplicate), (0, 8));
+        assert_eq!(database.dump().await, before);
+        let mut mixed = reports.clone();
+        mixed.push(report("a", now + seconds(8), 0.2, &[("web", "running", 0.3), ("job", "exited", 0.0)]));
+        let receipt = backend.ingest(&mixed).await;
+        assert_eq!((receipt.stored, receipt.duplicate), (1, 8));
+
+        let hosts = backend.items("/machines?kind=host").await;
+        assert_eq!(hosts.len(), 2);
+        assert_eq!(
+            (&hosts[0]["name"], &hosts[0]["status"], &hosts[0]["latest"]["system.cpu.utilization"]),
+            (&json!("a.example"), &json!("up"), &json!(0.2))
+        );
+        assert_eq!(hosts[0]["devices"]["filesystem"][0]["mountpoint"], "/");
+        assert_eq!(hosts[0]["facts"]["cpus"], 4);
+        let stopped = backend.items("/machines?status=stopped").await;
+        assert_eq!(stopped.len(), 2);
+        assert_eq!(
+            (&stopped[0]["name"], &stopped[0]["host_name"], &stopped[0]["latest"]),
+            (&json!("job"), &json!("a.example"), &json!({}))
+        );
+        assert_eq!(backend.items("/machines?label=rack=a1").await.len(), 2);
+        assert_eq!(backend.items("/machines?label=rack=a2").await.len(), 0);
+        assert_eq!(backend.items("/machines?q=EB&host_id=b").await.len(), 1);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let reports: Vec<_> = (0..25).map(|n| report(&format!("host-{n:02}"), now_ms(), 0.1, &[])).collect();
+        backend.ingest(&reports).await;
+        let mut names = Vec::new();
+        let mut path = "/machines?limit=10".to_owned();
+        loop {
+            let (_, page) = backend.call(Method::GET, &path, None).await;
+            names.extend(page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()));
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("/machines?limit=10&cursor={cursor}");
+        }
+        let expected: Vec<_> = (0..25).map(|n| format!("host-{n:02}.example")).collect();
+        assert_eq!(names, expected);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn late_reports_are_history_and_do_not_move_the_host() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let now = now_ms();
+        backend.only_thresholds(&[support::cpu_rule(0.5, 0.5, 0)]).await;
+        backend.ingest(&[report("a", now, 0.1, &[("web", "running", 0.1)])]).await;
+        let receipt = backend.ingest(&[report("a", now - seconds(60), 0.9, &[("old", "running", 0.1)])]).await;
+        assert_eq!((receipt.stored, receipt.duplicate), (1, 0));
+        let receipt = backend.ingest(&[report("a", now - seconds(60), 0.9, &[])]).await;
+        assert_eq!((receipt.stored, receipt.duplicate), (0, 1));
+        assert!(backend.items("/violations").await.is_empty());
+        assert_eq!(backend.items("/machines").await.len(), 2);
+        let (_, series) = backend.call(Method::GET, "/machines/1/series?metric=system.cpu.utilization", None).await;
+        assert_eq!(series["series"][0]["max"], json!([0.9, 0.1]));
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_keeps_its_identity_and_leaves() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let now = now_ms() - seconds(20);
+        backend.ingest(&[report("a", now, 0.1, &[("web", "running", 0.1), ("job", "running", 0.1)])]).await;
+        backend.ingest(&[report("a", now + seconds(2), 0.1, &[("web", "running", 0.1)])]).await;
+        let gone = backend.items("/machines?status=gone").await;
+        assert_eq!((gone.len(), &gone[0]["name"]), (1, &json!("job")));
+        // without the table nobody knows
+        let mut blind = report("a", now + seconds(4), 0.1, &[]);
+        blind.tables.remove("container");
+        backend.ingest(&[blind]).await;
+        assert_eq!(backend.items("/machines?kind=container&status=up").await.len(), 1);
+        backend.ingest(&[report("a", now + seconds(6), 0.1, &[("web", "exited", 0.0), ("job", "running", 0.4)])]).await;
+        let back = backend.items("/machines?kind=container&status=up").await;
+        assert_eq!((back.len(), &back[0]["id"]), (1, &gone[0]["id"]));
+        let events = database.dump().await["events"].clone();
+        let told: Vec<_> = events.iter().map(|row| row.split('|').nth(3).unwrap().to_owned()).collect();
+        assert_eq!(told.iter().filter(|name| *name == "machine.up").count(), 4, "host, web, job, job again");
+        assert_eq!(told.iter().filter(|name| *name == "machine.down").count(), 2, "job gone, web exited");
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_rejected_with_its_reason() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let good = report("a", now_ms(), 0.1, &[]);
+        let future = report("a", now_ms() + limits::FUTURE_MS + seconds(5), 0.1, &[]);
+        let mut unknown = report("b", now_ms(), 0.1, &[]);
+        unknown.metrics.insert("own.queue.length".to_owned(), Some(7.0));
+        let records = json!([
+            {"offset": 10, "report": good}, {"offset": 11, "report": {"schema": 2}}, {"offset": 12, "report": "text"},
+            {"offset": 13, "report": future}, {"offset": 14, "report": unknown}, {"offset": 15, "report": null},
+        ]);
+        let (status, receipt) = backend.ingest_raw(&json!({"topic": "t", "partition": 3, "records": records})).await;
+        assert_eq!((status, &receipt["stored"]), (StatusCode::OK, &json!(2)));
+        let rejected: Vec<_> =
+            receipt["rejected"].as_array().unwrap().iter().map(|one| one["offset"].as_i64().unwrap()).collect();
+        assert_eq!(rejected, [11, 12, 13, 15]);
+        assert!(receipt["rejected"][0]["reason"].as_str().unwrap().contains("schema 2"), "{receipt}");
+        let (_, machine) = backend.call(Method::GET, "/machines/2", None).await;
+        assert_eq!(machine["latest"]["own.queue.length"], 7.0);
+        for (body, status) in [(json!({"records": 1}), StatusCode::BAD_REQUEST), (json!([]), StatusCode::BAD_REQUEST)] {
+            assert_eq!(backend.ingest_raw(&body).await.0, status, "{body}");
+        }
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_and_compressed_ones_understood() {
+    let database = support::Database::sqlite();
+    let backend = Backend::start(&database).await;
+    let post = async |encoding: Option<&str>, body: Vec<u8>| {
+        let mut request = backend.client.post(format!("{}/api/v1/ingest", backend.base)).body(body);
+        if let Some(encoding) = encoding {
+            request = request.header("Content-Encoding", encoding);
+        }
+        request.send().await.unwrap().status()
+    };
+    let body = serde_json::to_vec(&batch(&[report("a", now_ms(), 0.1, &[])])).unwrap();
+    assert_eq!(post(Some("zstd"), zstd::encode_all(&body[..], 1).unwrap()).await, StatusCode::OK);
+    assert_eq!(post(Some("gzip"), body.clone()).await, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(post(Some("zstd"), body).await, StatusCode::BAD_REQUEST);
+    for (bytes, status) in [
+        (limits::BATCH_COMPRESSED_BYTES - 1, StatusCode::BAD_REQUEST),
+        (limits::BATCH_COMPRESSED_BYTES, StatusCode::BAD_REQUEST),
+        (limits::BATCH_COMPRESSED_BYTES + 1, StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        assert_eq!(post(None, vec![b'x'; bytes]).await, status, "{bytes}");
+    }
+    let bomb = zstd::encode_all(&vec![b' '; limits::BATCH_INFLATED_BYTES + 1][..], 1).unwrap();
+    assert_eq!(post(Some("zstd"), bomb).await, StatusCode::PAYLOAD_TOO_LARGE);
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn backends_that_take_the_same_batches_at_once_store_each_report_once() {
+    on_every_database(async |database| {
+        // both bring the schema up to date at the same time, too
+        let (one, other) = tokio::join!(Backend::start(&database), Backend::start(&database));
+        let rules = [support::cpu_rule(0.5, 0.4, 0)];
+        one.only_thresholds(&rules).await;
+        let now = now_ms() - seconds(100);
+        let batches: Vec<Value> = (0..20)
+            .map(|n| {
+                let cpu = if n % 4 < 2 { 0.9 } else { 0.1 };
+                batch(&["a", "b", "c"].map(|host| report(host, now + seconds(2 * n), cpu, &[("web", "running", 0.1)])))
+            })
+            .collect();
+        for batch in &batches {
+            let ((first, one), (second, two)) = tokio::join!(one.ingest_raw(batch), other.ingest_raw(batch));
+            assert_eq!((first, second), (StatusCode::OK, StatusCode::OK));
+            let sum = |name: &str| one[name].as_u64().unwrap() + two[name].as_u64().unwrap();
+            assert_eq!((sum("stored"), sum("duplicate")), (3, 3));
+        }
+        let dump = database.dump().await;
+        assert_eq!((dump["reports"].len(), dump["machines"].len(), dump["violations"].len()), (60, 6, 15));
+        let ids: Vec<i64> = sqlx::query_scalar("SELECT event_id FROM events ORDER BY event_id")
+            .fetch_all(&mut database.connect().await)
+            .await
+            .unwrap();
+        assert_eq!(ids, (1..=i64::try_from(ids.len()).unwrap()).collect::<Vec<_>>());
+        one.stop().await;
+        other.stop().await;
+    })
+    .await;
+}
