@@ -1,0 +1,87 @@
+//! Temperatures: hwmon of sysfs, which every container sees as the host does. Some sensors take their time (I²C, drives
+//! that sleep), so they are read aside.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use sysinfo::Components;
+use wire_model::Table;
+
+use crate::columns::Columns;
+use crate::fit;
+use crate::slow_calls::SlowCalls;
+use crate::telemetry::unreadable;
+
+pub(crate) struct Sensors {
+    columns: Columns,
+    calls: SlowCalls<(), Vec<Reading>>,
+}
+
+struct Reading {
+    name: String,
+    celsius: Option<f64>,
+}
+
+impl Sensors {
+    pub(crate) fn new() -> anyhow::Result<Sensors> {
+        let components = Mutex::new(Components::new()?);
+        let read = move |(): &()| {
+            let mut components = components.lock().unwrap_or_else(PoisonError::into_inner);
+            components.refresh(true);
+            let reading = |component: &sysinfo::Component| Reading {
+                name: component.label().to_owned(),
+                celsius: component.temperature().map(f64::from),
+            };
+            components.iter().map(reading).collect()
+        };
+        Ok(Sensors { columns: Columns::new(&["sensor"], &["hw.temperature"]), calls: SlowCalls::new("sensors", read) })
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.calls.begin(std::iter::once(()));
+    }
+
+    pub(crate) fn finish(&mut self, patience: Duration) -> Option<Table> {
+        match self.calls.finish(patience).remove(&()) {
+            Some(readings) => Some(table(&self.columns, readings)),
+            None => {
+                unreadable("sensor");
+                None
+            }
+        }
+    }
+}
+
+/// Two drives of one kind have the same label; the order of their names tells them apart.
+fn table(columns: &Columns, mut readings: Vec<Reading>) -> Table {
+    readings.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut table = columns.table();
+    table.rows = readings.iter().map(|reading| columns.row(&[&reading.name], [reading.celsius])).collect();
+    fit::table(&mut table, 0);
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use wire_model::Cell;
+
+    use super::*;
+
+    #[test]
+    fn sensors_have_distinct_names_and_one_without_a_value_stays() {
+        let reading = |name: &str, celsius| Reading { name: name.to_owned(), celsius };
+        let readings =
+            vec![reading("nvme Composite", Some(41.849_998)), reading("coretemp", None), reading("nvme Composite", Some(30.0))];
+        let table = table(&Columns::new(&["sensor"], &["hw.temperature"]), readings);
+        assert_eq!(table.rows[0], [Cell::from("coretemp"), Cell::Null]);
+        assert_eq!(table.rows[1], [Cell::from("nvme Composite"), Cell::Number(41.8)]);
+        assert_eq!(table.rows[2], [Cell::from("nvme Composite#2"), Cell::Number(30.0)]);
+    }
+
+    #[test]
+    fn this_machine_answers() {
+        let mut sensors = Sensors::new().unwrap();
+        sensors.begin();
+        assert!(sensors.finish(Duration::from_secs(5)).is_some(), "a machine without sensors has an empty table");
+    }
+}
