@@ -1,0 +1,51 @@
+//! How far a consumer group is.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::service;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Kafka's address.
+pub fn bootstrap_server() -> String {
+    service("TEST_KAFKA_BOOTSTRAP_SERVER", "kafka")
+}
+
+/// Messages of the topic that the group has not committed yet.
+pub fn lag(topic: &str, group: &str) -> i64 {
+    let client = client(group);
+    let mut lag = 0;
+    for (partition, low, high) in watermarks(&client, topic) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let committed = client.committed_offsets(list, TIMEOUT).unwrap();
+        let committed = match committed.elements()[0].offset() {
+            Offset::Offset(offset) => offset,
+            _ => low,
+        };
+        lag += high - committed;
+    }
+    lag
+}
+
+/// Messages in a topic; 0 if it does not exist.
+pub fn count(topic: &str) -> i64 {
+    watermarks(&client("counter"), topic).iter().map(|(_, low, high)| high - low).sum()
+}
+
+fn client(group: &str) -> BaseConsumer {
+    ClientConfig::new().set("bootstrap.servers", bootstrap_server()).set("group.id", group).create().unwrap()
+}
+
+/// Partition, first and next offset.
+fn watermarks(client: &BaseConsumer, topic: &str) -> Vec<(i32, i64, i64)> {
+    let metadata = client.fetch_metadata(Some(topic), TIMEOUT).expect("Kafka answers at TEST_KAFKA_BOOTSTRAP_SERVER");
+    let partitions = metadata.topics()[0].partitions().iter().map(|partition| {
+        let (low, high) = client.fetch_watermarks(topic, partition.id(), TIMEOUT).unwrap();
+        (partition.id(), low, high)
+    });
+    partitions.collect()
+}

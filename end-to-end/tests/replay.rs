@@ -1,0 +1,53 @@
+//! Reading the topic once more from its beginning changes nothing.
+
+use std::time::Duration;
+
+use end_to_end::{Stack, kafka, within};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_from_offset_0_changes_no_row_and_opens_no_violation() {
+    let stack = Stack::new("replay").await;
+    let mut backend = stack.start_ready_backend().await;
+    let threshold = json!({
+        "scope": {"kind": "host"}, "metric": "system.cpu.utilization", "direction": "above",
+        "value": 0.4, "recovery_value": 0.35, "for_seconds": 0, "severity": "warning",
+    });
+    stack.api.create("thresholds", &threshold).await;
+    let mut consumer = stack.start_consumer(&stack.group);
+    let flags = ["--hosts=20", "--containers=5", "--interval-ms=250", "--duration-seconds=6"];
+    let (status, _) = stack.start_loadgen(&flags).ended(Duration::from_secs(60)).await;
+    assert!(status.success(), "{status}");
+    let acknowledged = stack.ledger().len();
+    assert_eq!(acknowledged, 20 * 24);
+    within(60, "all is stored and committed", async || {
+        let stored = stack.database.count_reports().await == acknowledged as i64;
+        (stored && kafka::lag(&stack.topic, &stack.group) == 0).then_some(())
+    })
+    .await;
+    let (status, _) = consumer.terminate(Duration::from_secs(10)).await;
+    assert!(status.success(), "{status}");
+    // the end of the play is announced, too: from then on nothing happens on its own
+    within(60, "the hosts are known to be silent", async || {
+        (stack.database.number("SELECT COUNT(*) FROM hosts WHERE is_down = 1").await == 20).then_some(())
+    })
+    .await;
+    let violations = stack.database.number("SELECT COUNT(*) FROM violations").await;
+    assert!(violations > 0, "some hosts were beyond the threshold");
+
+    let before = stack.database.checksums().await;
+    let mut events = stack.api.follow_violations().await;
+    let replay = format!("{}-replay", stack.group);
+    let mut consumer = stack.start_consumer(&replay);
+    within(60, "the topic is replayed", async || (kafka::lag(&stack.topic, &replay) == 0).then_some(())).await;
+    let after = stack.database.checksums().await;
+    assert_eq!(before, after, "rows and checksum of each table");
+    let event = events.next(Duration::from_secs(1)).await;
+    assert!(event.is_none(), "{event:?}");
+    assert_eq!(kafka::count(&format!("{}.dlq", stack.topic)), 0, "dead letters");
+    println!("{acknowledged} reports replayed; {violations} violations and all tables unchanged: {after:?}");
+    for process in [&mut consumer, &mut backend] {
+        let (status, _) = process.terminate(Duration::from_secs(10)).await;
+        assert!(status.success(), "{status}");
+    }
+}
