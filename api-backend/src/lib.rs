@@ -46,9 +46,10 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
     tasks.spawn("admin server", admin::serve(config.admin_listen_addr, health.clone(), shutdown.clone()));
     let Some(store) = connect(&config, &health, &shutdown).await? else { return tasks.run().await };
 
+    let newest = live::newest_event(&store).await.context("read the events")?;
     let live = Live::default();
     let ingest = Ingest::new(store.clone(), live.clone());
-    tasks.spawn("events", live::follow_events(store.clone(), live.clone(), shutdown.clone()));
+    tasks.spawn("events", live::follow_events(store.clone(), live.clone(), newest, shutdown.clone()));
     tasks.spawn("values", live::follow_values(store.clone(), live.clone(), shutdown.clone()));
     tasks.spawn("silent hosts", upkeep::announce_silent_hosts(store.clone(), live.clone(), shutdown.clone()));
     tasks.spawn("retention", upkeep::remove_old(store.clone(), config.raw_retention_days, shutdown.clone()));

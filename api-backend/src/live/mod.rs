@@ -62,37 +62,38 @@ impl Live {
     }
 }
 
-/// Passes events on from the table to the followers, until shutdown.
-pub async fn follow_events(store: Store, live: Live, shutdown: Shutdown) -> anyhow::Result<()> {
-    let mut last = None;
+/// Passes events behind `position` on from the table to the followers, until shutdown.
+///
+/// `position` must have been read before the first follower could come, and the table is followed also while nobody listens:
+/// whoever subscribes and then reads the table must find nothing missing in between.
+pub async fn follow_events(store: Store, live: Live, mut position: i64, shutdown: Shutdown) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             () = shutdown.requested() => return Ok(()),
             () = live.wake.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        // also while nobody listens: whoever subscribes and then reads the table must find nothing missing in between
-        if let Err(error) = pass_on(&store, &live, &mut last).await {
+        if let Err(error) = pass_on(&store, &live, &mut position).await {
             warn!(%error, "cannot read events, trying again");
         }
     }
 }
 
-async fn pass_on(store: &Store, live: &Live, last: &mut Option<i64>) -> Result<()> {
+/// Id of the newest event.
+pub async fn newest_event(store: &Store) -> Result<i64> {
+    counters::read(&mut *store.read().await?, Counter::LastEventId).await
+}
+
+async fn pass_on(store: &Store, live: &Live, position: &mut i64) -> Result<()> {
     let mut connection = store.read().await?;
-    let mut position = match *last {
-        Some(position) => position,
-        None => counters::read(&mut connection, Counter::LastEventId).await?,
-    };
     loop {
-        let page = events::after(&mut connection, position, PAGE).await?;
+        let page = events::after(&mut connection, *position, PAGE).await?;
         let is_full = page.len() as i64 == PAGE;
         for event in page {
-            position = event.id;
-            // an error means that the last follower just left
+            *position = event.id;
+            // an error means that nobody listens
             drop(live.events.send(Arc::new(event)));
         }
-        *last = Some(position);
         if !is_full {
             return Ok(());
         }

@@ -79,7 +79,7 @@ async fn round(store: &Store, live: &Live, seen: &mut HashMap<i64, i64>) -> stor
                 });
             }
         }
-        // an error means that the last follower just left
+        // an error means that nobody listens any more
         drop(live.values.send(Arc::new(values)));
     }
     Ok(())

@@ -1,0 +1,166 @@
+//! The stream: each event once and in order, through reconnects and for many followers.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here fails loudly")]
+
+mod support;
+
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use support::sse::Client;
+use support::{Backend, Database, cpu_rule, now_ms, on_every_database, report};
+
+/// Opens and closes a violation `n` times.
+async fn toggle(backend: &Backend, host: &str, from: i64, n: i64) {
+    for step in 0..2 * n {
+        let cpu = if step % 2 == 0 { 0.9 } else { 0.1 };
+        backend.ingest(&[report(host, from + 2_000 * step, cpu, &[])]).await;
+    }
+}
+
+#[tokio::test]
+async fn events_arrive_in_order_and_resume_behind_the_last_one_seen() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        backend.only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+        let start = now_ms() - 600_000;
+        backend.ingest(&[report("a", start, 0.1, &[])]).await;
+        let mut client = Client::open(&backend, "?topics=violations", None).await;
+        let hello = client.next().await.unwrap();
+        assert_eq!((hello.id.as_deref(), hello.event), (Some("1"), None), "a new client knows where it stands");
+        toggle(&backend, "a", start + 2_000, 3).await;
+        let mut ids = Vec::new();
+        for n in 0..6 {
+            let message = client.next_event().await;
+            assert_eq!(message.event.as_deref(), Some(if n % 2 == 0 { "violation.opened" } else { "violation.closed" }));
+            assert_eq!(message.data.unwrap()["metric"], "system.cpu.utilization");
+            ids.push(message.id.unwrap());
+        }
+        assert_eq!(ids, ["2", "3", "4", "5", "6", "7"]);
+        drop(client);
+        toggle(&backend, "a", start + 60_000, 2).await;
+        // through a restart of the backend
+        backend.stop().await;
+        let backend = Backend::start(&database).await;
+        let mut client = Client::open(&backend, "", Some("4")).await;
+        let mut seen = Vec::new();
+        for _ in 0..7 {
+            seen.push(client.next_event().await.id.unwrap());
+        }
+        toggle(&backend, "a", start + 120_000, 1).await;
+        seen.push(client.next_event().await.id.unwrap());
+        assert_eq!(seen, ["5", "6", "7", "8", "9", "10", "11", "12"]);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_backends_events_arrive_too_and_the_end_of_one_ends_its_streams() {
+    on_every_database(async |database| {
+        let (one, other) = (Backend::start(&database).await, Backend::start(&database).await);
+        one.only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+        let mut client = Client::open(&other, "?topics=machines,violations", None).await;
+        client.next().await.unwrap();
+        toggle(&one, "a", now_ms() - 60_000, 1).await;
+        let names = [client.next_event().await, client.next_event().await, client.next_event().await]
+            .map(|message| message.event.unwrap());
+        assert_eq!(names, ["machine.up", "violation.opened", "violation.closed"]);
+        let (stopped, end) = tokio::join!(other.stop(), client.next());
+        assert_eq!(((), None), (stopped, end));
+        one.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_longer_kept_is_told_by_one_resync() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        backend.only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+        let start = now_ms() - 600_000;
+        toggle(&backend, "a", start, 5).await;
+        sqlx::query("DELETE FROM events WHERE event_id < 6").execute(&mut database.connect().await).await.unwrap();
+        for (last, is_lost) in [("4", true), ("5", false), ("11", false), ("12", true), ("-1", true)] {
+            let mut client = Client::open(&backend, "", Some(last)).await;
+            let hello = client.next().await.unwrap();
+            assert_eq!(hello.id.as_deref(), Some(if is_lost { "11" } else { last }), "{last}");
+            if is_lost {
+                let resync = client.next_event().await;
+                assert_eq!((resync.event.as_deref(), resync.id), (Some("resync"), None));
+            }
+        }
+        let mut client = Client::open(&backend, "", Some("4")).await;
+        toggle(&backend, "a", start + 60_000, 1).await;
+        let names = [client.next_event().await, client.next_event().await].map(|message| message.event.unwrap());
+        assert_eq!(names, ["resync", "violation.opened"], "exactly one, then on with what is new");
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machine_can_be_followed_alone_with_its_values() {
+    let database = Database::sqlite();
+    let backend = Backend::start(&database).await;
+    backend.only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+    let now = now_ms() - 10_000;
+    backend.ingest(&[report("a", now, 0.1, &[]), report("b", now, 0.1, &[])]).await;
+    let mut client = Client::open(&backend, "?topics=violations,reports&machine_id=2", None).await;
+    let first = client.next_event().await;
+    assert_eq!((first.event.as_deref(), first.id), (Some("report"), None));
+    backend.ingest(&[report("a", now + 2_000, 0.9, &[]), report("b", now + 2_000, 0.7, &[])]).await;
+    let mut messages = [client.next_event().await, client.next_event().await];
+    messages.sort_by_key(|message| message.event.clone());
+    let of = |message: &support::sse::Message| message.data.as_ref().unwrap()["machine_id"].clone();
+    assert_eq!((messages[0].event.as_deref(), of(&messages[0])), (Some("report"), json!("2")));
+    assert_eq!(messages[0].data.as_ref().unwrap()["latest"], json!({"system.cpu.utilization": 0.7}));
+    assert_eq!((messages[1].event.as_deref(), of(&messages[1])), (Some("violation.opened"), json!("2")));
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn a_follower_that_does_not_read_misses_nothing_and_holds_up_nobody() {
+    let database = Database::sqlite();
+    let backend = Backend::start(&database).await;
+    backend.only_thresholds(&[]).await;
+    backend.ingest(&[report("a", now_ms() - 600_000, 0.1, &[])]).await;
+    let mut slow = Client::open(&backend, "", None).await;
+    slow.next().await.unwrap();
+    // more events, and larger ones, than any buffer between here and there holds
+    let mut connection = database.connect().await;
+    let body = json!({"text": "x".repeat(4_000)}).to_string();
+    for first in (2..5_002).step_by(500) {
+        let rows: Vec<String> =
+            (first..first + 500).map(|id| format!("({id}, 0, 'machines', 'machine.up', 1, '{body}')")).collect();
+        let sql = format!("INSERT INTO events (event_id, created_at, topic, name, machine_id, body) VALUES {}", rows.join(", "));
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        let sql = format!("UPDATE counters SET value = {} WHERE name = 'last_event_id'", first + 499);
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    }
+    let mut quick = Client::open(&backend, "", Some("5000")).await;
+    assert_eq!(quick.next_event().await.id.as_deref(), Some("5001"));
+    for id in 2..=5_001 {
+        assert_eq!(slow.next_event().await.id.unwrap(), id.to_string());
+    }
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_over_within_a_batch_is_not_announced_as_new() {
+    let database = Database::sqlite();
+    let backend = Backend::start(&database).await;
+    backend.only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+    let mut client = Client::open(&backend, "?topics=violations", None).await;
+    client.next().await.unwrap();
+    let start = now_ms() - 600_000;
+    let backlog: Vec<_> =
+        [0.1, 0.9, 0.95, 0.1, 0.9].iter().zip(0..).map(|(cpu, n)| report("a", start + 2_000 * n, *cpu, &[])).collect();
+    backend.ingest(&backlog).await;
+    let (first, second) = (client.next_event().await, client.next_event().await);
+    assert_eq!((first.event.as_deref(), second.event.as_deref()), (Some("violation.closed"), Some("violation.opened")));
+    let first = first.data.unwrap();
+    assert_eq!((&first["peak_value"], &first["closed_value"]), (&json!(0.95), &json!(0.1)));
+    assert!(first["detected_at"].as_str() > first["closed_at"].as_str());
+    assert_eq!(second.data.unwrap()["closed_at"], Value::Null);
+    backend.stop().await;
+}
