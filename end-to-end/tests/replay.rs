@@ -11,7 +11,7 @@ async fn a_replay_from_offset_0_changes_no_row_and_opens_no_violation() {
     let mut backend = stack.start_ready_backend().await;
     let threshold = json!({
         "scope": {"kind": "host"}, "metric": "system.cpu.utilization", "direction": "above",
-        "value": 0.4, "recovery_value": 0.35, "for_seconds": 0, "severity": "warning",
+        "value": 0.4, "recovery_value": 0.35, "for_seconds": 0, "severity": "critical",
     });
     stack.api.create("thresholds", &threshold).await;
     let mut consumer = stack.start_consumer(&stack.group);
