@@ -33,6 +33,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         info!("the broker is in this process: it keeps at most 5 MiB per partition, and what it holds ends with the process");
     }
 
+    let is_in_process = broker.is_some();
     let (collecting, forwarding, serving) = (Shutdown::new(), Shutdown::new(), Shutdown::new());
     let (collected, forwarded) = (Shutdown::new(), Shutdown::new());
     let mut tasks = Supervisor::new(shutdown.clone());
@@ -43,7 +44,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         shutdown.requested().await;
         collecting.begin();
         collected.requested().await;
-        if broker.is_some() {
+        if is_in_process {
             broker::drain(&consumer).await;
         }
         forwarding.begin();
