@@ -5,7 +5,7 @@ make_debian_tree() {
   local suite=$1 folder=$2 mirror packages
   shift 2
   install_packages debootstrap
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sed -n 1p)
   [[ -n $mirror ]] || { echo "apt's sources name no Debian mirror" >&2; return 1; }
   packages=$(IFS=,; echo "$*")
   rm -rf "$folder" && mkdir -p "$folder"
