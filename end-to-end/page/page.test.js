@@ -41,6 +41,7 @@ test("a machine is listed and a violation comes and goes without a reload", asyn
   await page.locator("#stream.live").waitFor();
   assert.match(await machine.innerText(), /^up\s/);
   assert.match(await machine.innerText(), /\d %/);
+  assert.equal(await page.locator("#sign-in").isVisible(), false, "on loopback nobody is asked for a token");
   const seen = await machine.locator("td").last().innerText();
   await page.waitForFunction((before) => document.querySelector("#machines tr td:last-child").innerText !== before, seen);
 

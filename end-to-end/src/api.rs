@@ -109,3 +109,14 @@ fn parse(block: &str) -> Option<Event> {
     }
     Some(Event { name, id, data: serde_json::from_str(&data).unwrap() })
 }
+
+/// The instant of an RFC 3339 text, in Unix ms.
+pub fn instant_ms(value: &Value) -> i64 {
+    let text = value.as_str().unwrap_or_else(|| panic!("no instant: {value}"));
+    text.parse::<jiff::Timestamp>().unwrap().as_millisecond()
+}
+
+/// Unix ms as RFC 3339.
+pub fn rfc3339(at_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(at_ms).unwrap().to_string()
+}

@@ -32,7 +32,7 @@ impl Container {
         docker(&["stats", "--no-stream", "--format", &format!("{{{{.{field}}}}}"), &self.name])
     }
 
-    /// One value of `docker inspect`.
+    /// One value of `docker inspect`, by its template (`.Config.Image`).
     pub fn inspect(&self, field: &str) -> String {
         docker(&["inspect", "--format", &format!("{{{{{field}}}}}"), &self.name])
     }

@@ -11,6 +11,7 @@ pub mod database;
 pub mod kafka;
 pub mod process;
 pub mod stack;
+pub mod watch;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,6 +20,7 @@ pub use container::Container;
 pub use database::Database;
 pub use process::Process;
 pub use stack::Stack;
+pub use watch::Watch;
 
 /// The address of a service that the tests need.
 pub fn service(variable: &str, start: &str) -> String {

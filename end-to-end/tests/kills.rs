@@ -2,6 +2,8 @@
 //!
 //! `KILLS` is how often each is killed: 2 unless set, 10 for the proof.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

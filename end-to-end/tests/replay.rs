@@ -1,5 +1,7 @@
 //! Reading the topic once more from its beginning changes nothing.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::time::Duration;
 
 use end_to_end::{Stack, kafka, within};
