@@ -63,7 +63,7 @@ function machineRow(machine) {
   const shares = (machine.devices.filesystem ?? []).map((one) => [one["system.filesystem.utilization"] ?? 0, one.mountpoint]);
   const [share, mount] = shares.sort((one, other) => other[0] - one[0])[0] ?? [];
   return row([
-    [machine.status, machine.status], [machine.name], [machine.kind], [isHost ? "" : machine.host_name ?? machine.host_id],
+    [machine.status, machine.status], [machine.name, "name"], [machine.kind], [isHost ? "" : machine.host_name ?? machine.host_id, "name"],
     [isHost ? cpu : `${cpu} cores`, "number"], [memory, "number"], [mount ? `${percent(share)} ${mount}` : "", "number"], [time(machine.last_report_at)],
   ]);
 }
@@ -84,7 +84,7 @@ function draw() {
     element("open-count").textContent = violations.length;
     document.title = violations.length ? `(${violations.length}) server-monitoring` : "server-monitoring";
     fill("open", violations.map((one) => row([
-      [one.severity, one.severity], [named(one)], [metric(one)], [number(one.metric, one.peak_value), "number"],
+      [one.severity, one.severity], [named(one), "name"], [metric(one), "name"], [number(one.metric, one.peak_value), "number"],
       [`${one.direction} ${number(one.metric, one.threshold_value)}`, "number"], [time(one.opened_at)],
     ])), 6, "Nothing is violated.");
   });
@@ -141,7 +141,7 @@ async function history(cursor) {
   if (cursor) query.set("cursor", cursor);
   const page = await call(`/violations?${query}`);
   const rows = page.items.map((one) => row([
-    [one.severity, one.severity], [named(one)], [metric(one)], [number(one.metric, one.peak_value), "number"],
+    [one.severity, one.severity], [named(one), "name"], [metric(one), "name"], [number(one.metric, one.peak_value), "number"],
     [`${one.direction} ${number(one.metric, one.threshold_value)}`, "number"], [time(one.opened_at)], [one.closed_at ? time(one.closed_at) : "open"],
   ]));
   if (cursor) element("history").append(...rows);

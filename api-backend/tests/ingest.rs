@@ -213,3 +213,41 @@ async fn backends_that_take_the_same_batches_at_once_store_each_report_once() {
     })
     .await;
 }
+
+/// 14 MiB of text that hardly compresses: more than one packet of a MariaDB with its defaults would hold at once.
+#[tokio::test]
+async fn a_batch_that_does_not_compress_is_stored_too() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let mut seed = 1u64;
+        let mut noise = |chars: usize| -> String {
+            (0..chars)
+                .map(|_| {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    char::from_u32(0x4E00 + u32::try_from(seed >> 50).unwrap() % 0x5000).unwrap()
+                })
+                .collect()
+        };
+        let reports: Vec<_> = (0..15)
+            .map(|n| {
+                let mut report = report("a", now_ms() - seconds(60) + n, 0.1, &[]);
+                let columns = (0..62).map(|n| format!("text{n}")).collect::<Vec<_>>();
+                let rows = (0..20).map(|n| {
+                    std::iter::once(format!("row{n}")).chain((1..62).map(|_| noise(250))).map(wire_model::Cell::Text).collect()
+                });
+                report.tables = [("notes".to_owned(), wire_model::Table { columns, rows: rows.collect() })].into();
+                report
+            })
+            .collect();
+        let body = serde_json::to_vec(&batch(&reports)).unwrap();
+        assert!(body.len() > 13 * 1024 * 1024 && body.len() < limits::BATCH_INFLATED_BYTES, "{}", body.len());
+        let decoded = api_backend::ingest::DecodedBatch::decode(&body, false, now_ms()).unwrap();
+        assert!(decoded.reports.iter().map(|report| report.payload.len()).sum::<usize>() > 8 * 1024 * 1024);
+        let store = api_backend::store::connect(&database.url.parse().unwrap()).await.unwrap();
+        let ingest = api_backend::ingest::Ingest::new(store, api_backend::live::Live::default());
+        let receipt = ingest.accept(decoded).await.unwrap();
+        assert_eq!((receipt.stored, receipt.rejected.len()), (15, 0));
+        backend.stop().await;
+    })
+    .await;
+}
