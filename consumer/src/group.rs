@@ -27,9 +27,9 @@ pub(crate) fn join(config: &Config, health: Health) -> KafkaResult<Arc<Consumer>
         .set("group.id", &config.kafka_consumer_group_id)
         // a partition that stays with its consumer keeps flowing through a rebalance
         .set("partition.assignment.strategy", "cooperative-sticky")
-        // how long the partitions of a killed consumer rest
-        .set("session.timeout.ms", "10000")
-        .set("heartbeat.interval.ms", "2000")
+        // how long the partitions of a killed consumer rest: the least that brokers allow by default
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "1500")
         .set("auto.offset.reset", "earliest")
         // we store after the receipt, librdkafka commits what is stored
         .set("enable.auto.offset.store", "false")

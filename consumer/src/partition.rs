@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::Context;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::RDKafkaErrorCode;
 use tokio::sync::Notify;
 
 use crate::batch::{Pending, Record};
@@ -120,7 +121,11 @@ impl Partition {
     pub(crate) fn store(&self, offset: i64) -> anyhow::Result<()> {
         let state = self.lock();
         let Some(consumer) = self.consumer.upgrade().filter(|_| !state.revoked) else { return Ok(()) };
-        consumer.store_offset(&self.topic, self.number, offset).context("store an offset")
+        match consumer.store_offset(&self.topic, self.number, offset) {
+            // the group took the partition away and has not told us yet: whoever has it sends these records again
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => Ok(()),
+            stored => stored.context("store an offset"),
+        }
     }
 
     /// From now on nothing is stored. Called before the partition goes to someone else.

@@ -106,6 +106,33 @@ async fn consumers_come_and_go_in_the_midst_of_traffic() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_taken_away_while_it_was_full_flows_when_it_comes_back() {
+    let kafka = Kafka::new(&real_cluster(), &new_topic("paused"));
+    let new = NewTopic::new(&kafka.topic, 2, TopicReplication::Fixed(1));
+    kafka.admin().create_topics([&new], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    // 4 MB for each partition: more than it takes while the backend refuses
+    let large = format!("\"{}\"", "x".repeat(400_000));
+    for _ in 0..10 {
+        for partition in 0..2 {
+            kafka.write(New { partition, key: None, payload: Some(large.as_bytes()) }).await;
+        }
+    }
+    let refuse = |_: &_| Reply::Status(503);
+    let (one, two) = (Backend::start(refuse).await, Backend::start(refuse).await);
+    let first = Running::start(&kafka.servers, &kafka.topic, &one.url);
+    eventually("the first consumer tries", async || (one.answered(503) >= 4).then_some(())).await;
+    let second = Running::start(&kafka.servers, &kafka.topic, &two.url);
+    eventually("the second one has got a partition", async || (two.answered(503) >= 4).then_some(())).await;
+    second.stop().await;
+    assert_eq!(kafka.committed(2), [None, None]);
+    one.now(|_| Reply::Accept);
+    eventually("all is committed", async || (kafka.committed(2) == [Some(10), Some(10)]).then_some(())).await;
+    let all: Vec<i64> = (0..10).collect();
+    assert_eq!(one.offsets(), BTreeMap::from([(0, all.clone()), (1, all)]));
+    first.stop().await;
+}
+
 /// Slow enough that rebalances meet batches in flight.
 async fn start_backend() -> Backend {
     Backend::start(|_| {
