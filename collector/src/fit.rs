@@ -129,7 +129,89 @@ fn drop_labels(table: &mut Table, limit: usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use wire_model::limits::MESSAGE_BYTES;
+    use wire_model::{HostInfo, SCHEMA};
+
     use super::*;
+
+    fn report(tables: BTreeMap<String, Table>) -> HostReport {
+        let host = HostInfo {
+            id: "a".to_owned(),
+            name: "a".to_owned(),
+            labels: BTreeMap::new(),
+            os: None,
+            kernel: None,
+            cpus: None,
+            collector: None,
+        };
+        HostReport { schema: SCHEMA, host, epoch: 1, seq: 1, at: 1, interval_ms: 2000, metrics: BTreeMap::new(), tables }
+    }
+
+    fn containers(count: usize, labels: usize, chars: usize) -> BTreeMap<String, Table> {
+        let all: BTreeMap<String, String> = (0..labels).map(|i| (format!("com.docker.compose.{i}"), "ü".repeat(chars))).collect();
+        let row = |i: usize| vec![Cell::Text(format!("c{i}")), Cell::Labels(self::labels(all.iter())), Cell::Number(0.5)];
+        let columns = ["name", "labels", "container.cpu.usage"].map(str::to_owned).to_vec();
+        BTreeMap::from([(CONTAINER_TABLE.to_owned(), Table { columns, rows: (0..count).map(row).collect() })])
+    }
+
+    #[test]
+    fn a_report_gives_labels_before_rows_to_stay_within_the_message() {
+        for (labels, chars, whole) in [(3, 10, true), (64, 256, false), (1, 256, true)] {
+            let mut report = report(containers(CONTAINERS, labels, chars));
+            let (message, fits) = encode(&mut report, MESSAGE_BYTES);
+            let decoded = HostReport::decode(&message, 0).unwrap();
+            assert_eq!((fits, decoded.tables[CONTAINER_TABLE].rows.len()), (!whole, CONTAINERS), "{labels} {chars}");
+        }
+        let mut report = report(containers(CONTAINERS, 0, 0));
+        let exact = report.encode().len();
+        for (limit, rows) in [(exact + 1, CONTAINERS), (exact, CONTAINERS), (exact - 1, CONTAINERS / 2)] {
+            let (message, _) = encode(&mut report, limit);
+            assert!(message.len() <= limit && report.tables[CONTAINER_TABLE].rows.len() == rows, "{limit}");
+        }
+    }
+
+    #[test]
+    fn rows_are_cut_at_the_limits_and_the_longest_table_gives_first() {
+        for (disks, mounts, cut) in
+            [(DEVICES - 10, 9, 0), (DEVICES - 10, 10, 0), (DEVICES - 10, 11, 1), (1000, 10, 1000 - DEVICES + 10)]
+        {
+            let table = |count: usize| Table {
+                columns: vec!["n".into()],
+                rows: (0..count).map(|i| vec![Cell::Text(format!("{i}"))]).collect(),
+            };
+            let tables = BTreeMap::from([("disk".to_owned(), table(disks)), ("filesystem".to_owned(), table(mounts))]);
+            let mut report = report(tables);
+            assert_eq!(rows(&mut report), cut);
+            assert_eq!(report.tables["filesystem"].rows.len(), mounts);
+            HostReport::decode(&report.encode(), 0).unwrap();
+        }
+        for count in [CONTAINERS - 1, CONTAINERS, CONTAINERS + 1] {
+            let mut report = report(containers(count, 0, 0));
+            assert_eq!(rows(&mut report), count.saturating_sub(CONTAINERS));
+            HostReport::decode(&report.encode(), 0).unwrap();
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn whatever_the_names_and_labels_are_the_report_is_accepted(
+            names in prop::collection::vec("(?s).{0,200}", 0..20),
+            pairs in prop::collection::btree_map("(?s).{0,300}", "(?s).{0,300}", 0..80),
+            os in "(?s).{0,400}",
+        ) {
+            let mut made = Table { columns: vec!["name".into(), "labels".into()], rows: Vec::new() };
+            made.rows.extend(names.iter().map(|text| vec![Cell::Text(name(text).into_owned()), Cell::Labels(labels(pairs.iter()))]));
+            table(&mut made, 0);
+            let mut report = report(BTreeMap::from([(CONTAINER_TABLE.to_owned(), made)]));
+            report.host.name = name(&os).into_owned();
+            report.host.os = Some(text(&os).into_owned());
+            rows(&mut report);
+            let (message, _) = encode(&mut report, MESSAGE_BYTES);
+            prop_assert!(HostReport::decode(&message, 0).is_ok(), "{:?}", HostReport::decode(&message, 0));
+        }
+    }
 
     #[test]
     fn names_are_cut_at_the_limit_and_never_empty() {

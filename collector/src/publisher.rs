@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rdkafka::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::message::DeliveryResult;
@@ -79,6 +79,10 @@ impl Publisher {
                 () = tokio::time::sleep(POLL_EVERY) => {}
             }
             self.producer.poll(Duration::ZERO);
+            if let Some((code, reason)) = self.producer.client().fatal_error() {
+                // librdkafka sends nothing any more; a new start is the only way on
+                bail!("the Kafka producer has failed for good: {code}: {reason}");
+            }
             let queued = self.producer.in_flight_count();
             waiting(queued);
             let deliveries = self.producer.context();

@@ -1,5 +1,7 @@
 //! A FUSE filesystem whose server never answers, mounted for real; needs root.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod rig;
 
 use std::fs::OpenOptions;

@@ -1,5 +1,7 @@
 //! The whole collector against a broker: reports of this machine.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod rig;
 
 use std::fs;

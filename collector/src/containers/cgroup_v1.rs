@@ -79,7 +79,7 @@ impl CgroupV1 {
             memory_bytes,
             inactive_file_bytes: inactive,
             network: None,
-            disk: self.disk.as_mut().and_then(|file| Some(disk(file.read(buffer).ok()?))),
+            disk: self.disk.as_mut().and_then(|file| disk(file.read(buffer).ok()?)),
             processes: self.processes.as_mut().and_then(|file| number(file.read(buffer).ok()?)),
             limits: self.limits,
         })
@@ -91,17 +91,22 @@ fn cpus(quota_us: i64, period_us: i64) -> Option<f64> {
     (quota_us > 0 && period_us > 0).then(|| quota_us as f64 / period_us as f64)
 }
 
-/// `8:0 Read 1024`, several lines for each device; the total has no device.
-fn disk(text: &str) -> Traffic {
-    let sum = |operation: &str| {
-        let bytes = |line: &str| {
-            let mut fields = line.split_ascii_whitespace().skip(1);
-            (fields.next()? == operation).then_some(())?;
-            fields.next()?.parse::<u64>().ok()
-        };
-        text.lines().filter_map(bytes).fold(0_u64, u64::wrapping_add)
-    };
-    Traffic { in_bytes: sum("Read"), out_bytes: sum("Write") }
+/// `8:0 Read 1024`, several lines for each device; the total has no device. Absent without any device: recent
+/// kernels count only while some disk is throttled, and a container that did nothing yet looks the same.
+fn disk(text: &str) -> Option<Traffic> {
+    let mut traffic = None;
+    for line in text.lines() {
+        let mut fields = line.split_ascii_whitespace();
+        let (Some(_), Some(operation), Some(bytes)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let sum: &mut Traffic = traffic.get_or_insert_default();
+        let bytes = bytes.parse().unwrap_or_default();
+        match operation {
+            "Read" => sum.in_bytes = sum.in_bytes.wrapping_add(bytes),
+            "Write" => sum.out_bytes = sum.out_bytes.wrapping_add(bytes),
+            _ => {}
+        }
+    }
+    traffic
 }
 
 #[cfg(test)]
@@ -171,6 +176,13 @@ mod tests {
         assert!(CgroupV1::new(|_| None).is_none());
         let mut gone = CgroupV1::new(|_| Some(Path::new("/nowhere").to_owned())).unwrap();
         assert!(gone.read(true, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn nothing_counted_is_absent() {
+        assert_eq!(disk("Total 0\n"), None);
+        assert_eq!(disk(""), None);
+        assert_eq!(disk("8:0 Read x\n8:0 Write 1\n"), Some(Traffic { in_bytes: 0, out_bytes: 1 }));
     }
 
     #[test]

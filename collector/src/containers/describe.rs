@@ -46,7 +46,9 @@ pub(super) fn from_inspection(inspected: &ContainerInspectResponse) -> Option<Co
 
 /// Whether a container has changed, as far as the list can tell, since it was inspected.
 pub(super) fn is_as_listed(known: &Container, listed: &Container) -> bool {
-    known.state == listed.state && known.name == listed.name && known.health == listed.health && known.started_at.is_some()
+    // the list shows the health of running containers only
+    let same_health = known.health == listed.health || listed.state != "running";
+    known.state == listed.state && known.name == listed.name && same_health && known.started_at.is_some()
 }
 
 /// `Up 5 minutes (healthy)`, `(health: starting)`; the list says it nowhere else.

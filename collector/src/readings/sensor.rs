@@ -2,7 +2,7 @@
 //! that sleep), so they are read aside.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sysinfo::Components;
 use wire_model::Table;
@@ -11,6 +11,9 @@ use crate::columns::Columns;
 use crate::fit;
 use crate::slow_calls::SlowCalls;
 use crate::telemetry::unreadable;
+
+/// Looking for sensors reads every file of all of them; in between, only the temperatures are read.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) struct Sensors {
     columns: Columns,
@@ -24,10 +27,16 @@ struct Reading {
 
 impl Sensors {
     pub(crate) fn new() -> anyhow::Result<Sensors> {
-        let components = Mutex::new(Components::new()?);
+        let kept = Mutex::new((Components::new()?, None::<Instant>));
         let read = move |(): &()| {
-            let mut components = components.lock().unwrap_or_else(PoisonError::into_inner);
-            components.refresh(true);
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let (components, looked_at) = &mut *kept;
+            if looked_at.is_none_or(|then| then.elapsed() >= LOOK_EVERY) {
+                components.refresh(true);
+                *looked_at = Some(Instant::now());
+            } else {
+                components.iter_mut().for_each(sysinfo::Component::refresh);
+            }
             let reading = |component: &sysinfo::Component| Reading {
                 name: component.label().to_owned(),
                 celsius: component.temperature().map(f64::from),
