@@ -8,6 +8,7 @@ use std::fmt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use secrecy::SecretString;
 
 use crate::admin::AdminListener;
 
@@ -47,6 +48,26 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Why a secret's value is refused: words known beforehand, which cannot repeat the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretError(&'static str);
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+/// A bearer token: visible ASCII without spaces. Other characters would be sent, or cut off, and never match (RFC 6750, 2.1).
+pub fn parse_token(text: &str) -> Result<SecretString, SecretError> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(SecretError("a token is made of visible ASCII characters, without spaces"));
+    }
+    Ok(text.into())
+}
 
 /// What the command line asked for.
 pub(crate) enum Start<C> {
@@ -140,12 +161,46 @@ fn explain(command: &Command, error: &clap::Error) -> Option<ConfigError> {
                 _ => String::new(),
             };
             let reason = match (std::error::Error::source(error), error.get(ContextKind::ValidValue)) {
-                (Some(source), _) if !argument.is_hide_env_values_set() => format!("is not valid: {source}"),
+                (Some(source), _) if !argument.is_hide_env_values_set() || source.is::<SecretError>() => {
+                    format!("is not valid: {source}")
+                }
                 (_, Some(ContextValue::Strings(valid))) => format!("is not one of {}", valid.join(", ")),
                 _ => "is not valid".to_owned(),
             };
             Some(ConfigError::new(variable(argument)?, format!("{value}{reason}")))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Config {
+        #[arg(long, env = "RUNTIME_TEST_TOKEN", hide_env_values = true, value_parser = parse_token)]
+        token: Option<SecretString>,
+    }
+
+    impl ServiceConfig for Config {
+        fn admin_listener(&self) -> AdminListener {
+            AdminListener::Off
+        }
+    }
+
+    #[test]
+    fn a_token_is_visible_ascii_and_the_refusal_says_so_without_showing_it() {
+        for text in ["x", "!~", "0123456789abcdef", "a-._~+/="] {
+            let config = read_with::<Config>(&[format!("--token={text}")]).unwrap();
+            assert_eq!(config.token.unwrap().expose_secret(), text);
+        }
+        for text in ["", "hush hush", "hush ", "hush\n", "hush\t", "hush\u{7f}", "hüsh", "\u{1f512}"] {
+            let Err(error) = read_with::<Config>(&[format!("--token={text}")]) else { panic!("{text:?} is taken") };
+            let problem = "is not valid: a token is made of visible ASCII characters, without spaces";
+            assert_eq!(error, ConfigError::new("RUNTIME_TEST_TOKEN", problem), "{text:?}");
+        }
     }
 }
