@@ -2,10 +2,14 @@
 
 use serde::Deserialize;
 
+use crate::limits::REASON_CHARS;
 use crate::report::{HostReport, SCHEMA};
 use crate::validate::validate;
 
-/// Why a message is no report. The texts reach operators as the dead letter's reason.
+/// Room for what stands before the parser's words.
+const PREFIX_CHARS: usize = 20;
+
+/// Why a message is no report. No longer than [`REASON_CHARS`]. The texts reach operators as the dead letter's reason.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
     /// Not JSON, or not of the report's shape.
@@ -52,6 +56,7 @@ fn undecodable(message: &[u8], error: &serde_json::Error) -> ReportError {
     }
     match serde_json::from_slice::<Probe>(message) {
         Ok(Probe { schema }) if schema != u64::from(SCHEMA) => ReportError::Schema(schema),
-        _ => ReportError::Undecodable(error.to_string()),
+        // the parser repeats what it did not expect, however long that is
+        _ => ReportError::Undecodable(error.to_string().chars().take(REASON_CHARS - PREFIX_CHARS).collect()),
     }
 }

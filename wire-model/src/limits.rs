@@ -24,6 +24,8 @@ pub const DEVICES: usize = 256;
 pub const TABLES: usize = 32;
 /// Metrics of the host itself, and columns of one table.
 pub const METRICS: usize = 256;
+/// Characters of the reason for which a report is rejected: it stands in receipts and in dead letters' headers.
+pub const REASON_CHARS: usize = 500;
 /// How far ahead of the backend's clock a report's `at` may be.
 pub const FUTURE_MS: i64 = 10 * 60 * 1_000;
 /// Shortest collection interval.

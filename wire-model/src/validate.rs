@@ -22,12 +22,14 @@ pub(crate) fn validate(report: &HostReport, now_ms: i64) -> Result<(), ReportErr
     }
     at_most("the number of tables", report.tables.len(), limits::TABLES)?;
     let mut devices = 0;
+    let mut metrics: HashSet<&str> = report.metrics.keys().map(String::as_str).collect();
     for (name, table) in &report.tables {
         check_name("a table's name", name)?;
         check_table(name, table)?;
         if name == CONTAINER_TABLE {
             at_most("the number of containers", table.rows.len(), limits::CONTAINERS)?;
         } else {
+            check_metrics_are_new(name, table, &mut metrics)?;
             devices += table.rows.len();
         }
     }
@@ -105,6 +107,14 @@ fn check_table(name: &str, table: &Table) -> Result<(), ReportError> {
         check_cells(name, table, row)?;
     }
     Ok(())
+}
+
+/// A metric and a device name one series: the same metric in two places of the host would be two series in one.
+fn check_metrics_are_new<'a>(name: &str, table: &'a Table, metrics: &mut HashSet<&'a str>) -> Result<(), ReportError> {
+    match table.columns.iter().find(|column| is_metric(column) && !metrics.insert(column)) {
+        Some(column) => Err(ReportError::Invalid(format!("table {name}: {column} stands in another part of the report, too"))),
+        None => Ok(()),
+    }
 }
 
 fn check_cells(name: &str, table: &Table, row: &[Cell]) -> Result<(), ReportError> {

@@ -30,8 +30,12 @@ fn check_limit(limit: usize, set: impl Fn(&mut HostReport, usize)) {
 }
 
 fn table(rows: usize) -> Table {
+    named_table("a.metric", rows)
+}
+
+fn named_table(metric: &str, rows: usize) -> Table {
     let row = |n: usize| vec![Cell::Text(format!("row-{n}")), Cell::Number(1.0)];
-    Table { columns: vec!["name".into(), "a.metric".into()], rows: (0..rows).map(row).collect() }
+    Table { columns: vec!["name".into(), metric.to_owned()], rows: (0..rows).map(row).collect() }
 }
 
 #[test]
@@ -72,10 +76,10 @@ fn tables_are_bounded() {
         report.tables.insert("container".into(), table(n));
     });
     check_limit(limits::DEVICES, |report, n| {
-        report.tables = BTreeMap::from([("disk".to_owned(), table(100)), ("network".to_owned(), table(n - 100))]);
+        report.tables = BTreeMap::from([("disk".to_owned(), table(100)), ("network".to_owned(), named_table("a.rate", n - 100))]);
     });
     check_limit(limits::TABLES, |report, n| {
-        report.tables = (0..n).map(|n| (format!("table-{n}"), table(1))).collect();
+        report.tables = (0..n).map(|n| (format!("table-{n}"), named_table(&format!("a.metric{n}"), 1))).collect();
     });
     check_limit(limits::METRICS, |report, n| {
         report.metrics = (0..n).map(|n| (format!("a.{n}"), None)).collect();
@@ -158,5 +162,21 @@ fn what_is_no_report_says_why() {
     check("\"db-01\"", "\"db \"", "ends with a space");
     check("\"4c4c4544-0042\"", "\"\"", "host.id is empty");
     check("system.cpu.utilization", "cpu", "is no metric name");
+    check("system.network.receive", "system.filesystem.usage", "stands in another part");
+    check("system.network.receive", "system.cpu.utilization", "stands in another part");
     check("\"epoch\":3", "\"epoch\":-3", "not a report");
+}
+
+#[test]
+fn a_reason_is_short_whatever_was_sent() {
+    for text in ["\u{7f}", "é", "😀", "\\\\"] {
+        let message = format!(r#"{{"schema":"{}"}}"#, text.repeat(200_000));
+        let reason = HostReport::decode(message.as_bytes(), NOW).unwrap_err().to_string();
+        assert!(reason.chars().count() <= limits::REASON_CHARS, "{}", reason.chars().count());
+        assert!(reason.starts_with("not a report: invalid type: string"), "{reason}");
+    }
+    // the longest of the others: names are checked before they are repeated
+    let mut report = report();
+    report.metrics.insert("x".repeat(limits::NAME_CHARS), None);
+    assert!(decode(&report).unwrap_err().to_string().chars().count() <= limits::REASON_CHARS);
 }
