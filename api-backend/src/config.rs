@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+use service_runtime::config::parse_token;
 use service_runtime::{AdminListener, ConfigError, ServiceConfig};
-use url::Url;
 
 use crate::api::Origins;
 use crate::store::DatabaseUrl;
@@ -37,10 +37,10 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub database_password: Option<SecretString>,
     /// What consumers show to be let in; required unless the listener is on loopback
-    #[arg(long, env, hide_env_values = true)]
+    #[arg(long, env, hide_env_values = true, value_parser = parse_token)]
     pub ingest_token: Option<SecretString>,
     /// What users show to be let in; required unless the listener is on loopback
-    #[arg(long, env, hide_env_values = true)]
+    #[arg(long, env, hide_env_values = true, value_parser = parse_token)]
     pub api_token: Option<SecretString>,
     /// Origins of other sites whose pages may call the API, separated by commas, or `*`
     #[arg(long, env)]
@@ -95,11 +95,12 @@ impl Config {
         let Some(password) = &self.database_password else {
             return Err(ConfigError::new("DATABASE_PASSWORD", "is required next to DATABASE_USERNAME"));
         };
-        let bad_host = || ConfigError::new("DATABASE_HOST", format!("\"{}\" is not HOST:PORT", self.database_host));
-        let mut url = Url::parse(&format!("mysql://{}", self.database_host)).map_err(|_| bad_host())?;
-        url.set_path(&self.database_name);
-        // a URL with a host takes both
-        url.set_username(user).and_then(|()| url.set_password(Some(password.expose_secret()))).map_err(|()| bad_host())?;
-        url.as_str().parse().map_err(|problem: String| ConfigError::new("DATABASE_HOST", problem))
+        let host_and_port =
+            self.database_host.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if host_and_port.is_none() || self.database_host.contains(['/', '@', '?', '#', '%']) {
+            return Err(ConfigError::new("DATABASE_HOST", format!("\"{}\" is not HOST:PORT", self.database_host)));
+        }
+        DatabaseUrl::of_parts(&self.database_host, &self.database_name, user, password)
+            .map_err(|problem| ConfigError::new("DATABASE_HOST", problem))
     }
 }

@@ -66,7 +66,11 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
 async fn connect(config: &Config, health: &Health, shutdown: &Shutdown) -> anyhow::Result<Option<Store>> {
     let database = config.database()?;
     for wait in backoff(FIRST_RETRY, LONGEST_RETRY) {
-        match store::connect(&database).await {
+        let outcome = tokio::select! {
+            () = shutdown.requested() => return Ok(None),
+            outcome = store::connect(&database) => outcome,
+        };
+        match outcome {
             Ok(store) => {
                 health.set("database", Ok(()));
                 return Ok(Some(store));

@@ -47,8 +47,8 @@ async fn announce(store: &Store, live: &Live) -> store::Result<()> {
             continue;
         }
         let hosts = store::hosts::lock_or_create(&mut transaction, store.dialect(), &[&host_id]).await?;
-        let Some(host) = hosts.first() else { continue };
-        let machines = store::machines::of_host(&mut transaction, host.host_key).await?;
+        let Some(host) = hosts.first().map(|host| &host.row) else { continue };
+        let machines = store::machines::present(&mut transaction, host.host_key).await?;
         let Some(row) = machines.iter().find(|row| row.kind == Kind::Host) else { continue };
         let event = machine::event("machine.down", row, &host.host_id, &row.name, "down", host.last_report_at);
         store::events::append(&mut transaction, &[event], now).await?;
@@ -59,7 +59,7 @@ async fn announce(store: &Store, live: &Live) -> store::Result<()> {
     Ok(())
 }
 
-/// Removes reports and events older than `days`.
+/// Removes reports and events older than `days`, and containers that are gone for as long.
 pub async fn remove_old(store: Store, days: u32, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut rounds = Rounds::every(REMOVE_OLD, shutdown.clone());
     while rounds.next().await {
@@ -86,6 +86,18 @@ async fn remove(store: &Store, before: i64, shutdown: &Shutdown) -> store::Resul
         if shutdown.is_requested() {
             return Ok(());
         }
+    }
+    for host_id in store::retention::hosts_with_gone_machines(&mut *store.read().await?, before).await? {
+        let mut transaction = store.begin().await?;
+        let hosts = store::hosts::lock_or_create(&mut transaction, store.dialect(), &[&host_id]).await?;
+        for host in hosts {
+            store::retention::remove_gone_machines(&mut transaction, host.row.host_key, before).await?;
+        }
+        transaction.commit().await?;
+        if shutdown.is_requested() {
+            return Ok(());
+        }
+        tokio::time::sleep(BETWEEN_STEPS).await;
     }
     loop {
         let mut transaction = store.begin().await?;

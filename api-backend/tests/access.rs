@@ -64,6 +64,10 @@ async fn without_tokens_only_local_names_are_served() {
     let status = async |host: &str| backend.client.get(&url).header("Host", host).send().await.unwrap().status();
     assert_eq!(status("localhost:8004").await, StatusCode::OK);
     assert_eq!(status("rebound.example").await, StatusCode::FORBIDDEN);
+    // what a form of another site can send without asking first
+    let body = batch(&[report("a", now_ms(), 0.1, &[])]).to_string();
+    let form = backend.client.post(format!("{}/api/v1/ingest", backend.base)).header("Content-Type", "text/plain").body(body);
+    assert_eq!(form.send().await.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     backend.stop().await;
 }
 
@@ -102,6 +106,9 @@ fn a_wrong_configuration_stops_with_78_and_the_variables_name() {
     check(&[("TZ", "Mars/Base")], "TZ");
     check(&[("DATABASE_URL", "postgres://hush@db/x")], "DATABASE_URL");
     check(&[("DATABASE_URL", "mysql://user:hush@db:3306")], "DATABASE_URL");
+    check(&[("DATABASE_URL", "mysql://user:hush@db:3306/x?ssl-mode=bogus")], "DATABASE_URL");
+    check(&[("API_TOKEN", "hush with spaces")], "API_TOKEN");
+    check(&[("INGEST_TOKEN", "hüsh")], "INGEST_TOKEN");
     check(&[("API_TOKEN", "")], "API_TOKEN");
     check(&[("API_TOKEN_FILE", "/no/such/file")], "API_TOKEN_FILE");
     check(&[("API_TOKEN", "hush"), ("API_TOKEN_FILE", "/dev/null")], "API_TOKEN_FILE");

@@ -92,3 +92,67 @@ async fn a_silent_host_is_marked_once_and_comes_back() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn whatever_arrives_shows_that_a_host_is_alive_and_a_repetition_shows_nothing() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        // its clock is a minute behind
+        let at = now_ms() - 60_000;
+        backend.ingest(&[report("a", at, 0.1, &[])]).await;
+        let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
+        let row = async || hosts::all(&mut store.read().await.unwrap()).await.unwrap().remove(0);
+        let mark = async || {
+            let mut transaction = store.begin().await.unwrap();
+            assert!(hosts::mark_down(&mut transaction, "a", i64::MAX / 2).await.unwrap());
+            transaction.commit().await.unwrap();
+        };
+        mark().await;
+        let before = database.dump().await;
+        backend.ingest(&[report("a", at, 0.1, &[])]).await;
+        assert_eq!(database.dump().await, before, "a repetition changes no row");
+        backend.ingest(&[report("a", at + 2_000, 0.1, &[])]).await;
+        assert!(!row().await.is_down);
+        mark().await;
+        // set back by an hour: history, and alive
+        let received_at = row().await.last_received_at;
+        backend.ingest(&[report("a", at - 3_600_000, 0.1, &[])]).await;
+        let row = row().await;
+        assert_eq!((row.is_down, row.last_report_at), (false, at + 2_000));
+        assert!(row.last_received_at >= received_at);
+        store.close().await;
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn containers_that_are_gone_for_long_are_forgotten_unless_a_threshold_names_them() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let start = now_ms() - 100_000;
+        backend.ingest(&[report("a", start, 0.1, &[("one", "running", 0.1), ("two", "running", 0.1), ("three", "running", 0.1)])]).await;
+        backend.ingest(&[report("a", start + 2_000, 0.1, &[("three", "running", 0.1)])]).await;
+        let two = backend.items("/machines?q=two").await[0]["id"].clone();
+        let rule = serde_json::json!({"scope": {"machine_id": two}, "metric": "container.memory.utilization", "direction": "above", "value": 0.5});
+        backend.only_thresholds(&[rule]).await;
+        let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
+        let forget = async |before: i64| {
+            let mut connection = store.read().await.unwrap();
+            let with_gone = store::retention::hosts_with_gone_machines(&mut connection, before).await.unwrap();
+            let host_key = hosts::all(&mut connection).await.unwrap()[0].host_key;
+            let removed = store::retention::remove_gone_machines(&mut connection, host_key, before).await.unwrap();
+            (with_gone.len(), removed)
+        };
+        assert_eq!(forget(start + 2_000).await, (0, 0));
+        assert_eq!(forget(start + 2_001).await, (1, 1));
+        assert!(backend.items("/machines?q=one").await.is_empty());
+        // both come back: one as a stranger, one as itself
+        backend.ingest(&[report("a", start + 4_000, 0.1, &[("one", "running", 0.1), ("two", "running", 0.1), ("three", "running", 0.1)])]).await;
+        assert_eq!(backend.items("/machines?q=two&status=up").await[0]["id"], two);
+        assert_eq!(backend.items("/machines?kind=container&status=up").await.len(), 3);
+        store.close().await;
+        backend.stop().await;
+    })
+    .await;
+}

@@ -117,6 +117,12 @@ async fn thresholds_are_created_changed_and_deleted_with_care() {
         assert_eq!((response.status(), response.headers()["etag"].to_str().unwrap()), (StatusCode::OK, "\"2\""));
         assert_eq!(put("\"1\"", 0.8).await.status(), StatusCode::PRECONDITION_FAILED);
         assert_eq!(backend.call(Method::GET, &path, None).await.1["value"], 0.7);
+        for (field, value) in [("metric", json!("system.memory.utilization")), ("direction", json!("below"))] {
+            let mut other = rule.clone();
+            other[field] = value;
+            other["recovery_value"] = other["value"].clone();
+            assert_eq!(call(Method::PUT, &path, &other).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{other}");
+        }
 
         let mut wrong = Vec::new();
         for (field, value) in [
@@ -222,6 +228,8 @@ async fn bad_questions_get_a_problem_that_says_what_was_wrong() {
         ("/machines?kind=rack", 400, "rack"),
         ("/machines/x", 404, "x"),
         ("/machines/99", 404, "99"),
+        ("/machines/%FF", 400, "UTF-8"),
+        ("/machines/1/series?metric=a.b&from=2999-01-01", 400, "not before"),
         ("/machines/99/series?metric=system.cpu.utilization", 404, "99"),
         ("/machines/1/series", 400, "metric"),
         ("/machines/1/series?metric=,", 400, "metric"),

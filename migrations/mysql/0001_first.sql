@@ -1,7 +1,8 @@
+-- MySQL commits every CREATE TABLE by itself, so a migration can end half-way: each statement can be repeated.
 -- Times are Unix ms. Texts compare byte by byte. Comments on meaning stand here; sqlite/ has the same tables.
 
 -- One row per host: what ingest locks, and what it needs to know to take the next report.
-CREATE TABLE hosts (
+CREATE TABLE IF NOT EXISTS hosts (
     host_key BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     host_id VARCHAR(128) NOT NULL,
     interval_ms INT NOT NULL,
@@ -20,7 +21,7 @@ CREATE TABLE hosts (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- A host or a container. A container's identity outlives its recreation.
-CREATE TABLE machines (
+CREATE TABLE IF NOT EXISTS machines (
     machine_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     host_key BIGINT NOT NULL,
     kind VARCHAR(16) NOT NULL,
@@ -33,11 +34,12 @@ CREATE TABLE machines (
     first_seen_at BIGINT NOT NULL,
     -- time of the first report that no longer had it
     gone_at BIGINT NULL,
-    UNIQUE KEY machines_identity (host_key, kind, identity)
+    UNIQUE KEY machines_identity (host_key, kind, identity),
+    KEY machines_gone (gone_at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The head: reports as they came, zstd-compressed JSON.
-CREATE TABLE reports (
+CREATE TABLE IF NOT EXISTS reports (
     host_key BIGINT NOT NULL,
     at BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
@@ -47,7 +49,7 @@ CREATE TABLE reports (
     PRIMARY KEY (host_key, at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-CREATE TABLE thresholds (
+CREATE TABLE IF NOT EXISTS thresholds (
     threshold_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     -- rises with every change: the ETag
     version BIGINT NOT NULL,
@@ -66,7 +68,7 @@ CREATE TABLE thresholds (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- One stay of a series beyond a threshold. Names are those at the time of opening.
-CREATE TABLE violations (
+CREATE TABLE IF NOT EXISTS violations (
     violation_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     machine_id BIGINT NOT NULL,
     machine_name VARCHAR(128) NOT NULL,
@@ -96,7 +98,7 @@ CREATE TABLE violations (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What changed, numbered in commit order.
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
     event_id BIGINT NOT NULL PRIMARY KEY,
     created_at BIGINT NOT NULL,
     topic VARCHAR(16) NOT NULL,
@@ -107,21 +109,21 @@ CREATE TABLE events (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- last_event_id: locked by whoever appends events, until commit. thresholds_version: rises with every change of thresholds.
-CREATE TABLE counters (
+CREATE TABLE IF NOT EXISTS counters (
     name VARCHAR(32) NOT NULL PRIMARY KEY,
     value BIGINT NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO counters (name, value) VALUES ('last_event_id', 0), ('thresholds_version', 1);
+INSERT IGNORE INTO counters (name, value) VALUES ('last_event_id', 0), ('thresholds_version', 1);
 
 -- Defaults that an operator may change or delete; they do not come back.
-INSERT INTO thresholds
-    (version, kind, machine_id, metric, device, direction, value, recovery_value, for_seconds, severity, enabled)
+INSERT IGNORE INTO thresholds
+    (threshold_id, version, kind, machine_id, metric, device, direction, value, recovery_value, for_seconds, severity, enabled)
 VALUES
-    (1, 'host', NULL, 'system.cpu.utilization', NULL, 'above', 0.90, 0.80, 300, 'warning', 1),
-    (1, 'host', NULL, 'system.memory.utilization', NULL, 'above', 0.90, 0.85, 60, 'warning', 1),
-    (1, 'host', NULL, 'system.memory.utilization', NULL, 'above', 0.97, 0.95, 30, 'critical', 1),
-    (1, 'host', NULL, 'system.filesystem.utilization', NULL, 'above', 0.85, 0.83, 60, 'warning', 1),
-    (1, 'host', NULL, 'system.filesystem.utilization', NULL, 'above', 0.95, 0.93, 60, 'critical', 1),
-    (1, 'host', NULL, 'system.filesystem.inodes.utilization', NULL, 'above', 0.90, 0.88, 60, 'warning', 1),
-    (1, 'container', NULL, 'container.memory.utilization', NULL, 'above', 0.90, 0.85, 60, 'warning', 1);
+    (1, 1, 'host', NULL, 'system.cpu.utilization', NULL, 'above', 0.90, 0.80, 300, 'warning', 1),
+    (2, 1, 'host', NULL, 'system.memory.utilization', NULL, 'above', 0.90, 0.85, 60, 'warning', 1),
+    (3, 1, 'host', NULL, 'system.memory.utilization', NULL, 'above', 0.97, 0.95, 30, 'critical', 1),
+    (4, 1, 'host', NULL, 'system.filesystem.utilization', NULL, 'above', 0.85, 0.83, 60, 'warning', 1),
+    (5, 1, 'host', NULL, 'system.filesystem.utilization', NULL, 'above', 0.95, 0.93, 60, 'critical', 1),
+    (6, 1, 'host', NULL, 'system.filesystem.inodes.utilization', NULL, 'above', 0.90, 0.88, 60, 'warning', 1),
+    (7, 1, 'container', NULL, 'container.memory.utilization', NULL, 'above', 0.90, 0.85, 60, 'warning', 1);

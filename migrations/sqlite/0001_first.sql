@@ -35,6 +35,7 @@ CREATE TABLE machines (
     gone_at BIGINT NULL
 );
 CREATE UNIQUE INDEX machines_identity ON machines (host_key, kind, identity);
+CREATE INDEX machines_gone ON machines (gone_at);
 
 -- The head: reports as they came, zstd-compressed JSON.
 CREATE TABLE reports (

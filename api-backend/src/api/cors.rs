@@ -2,9 +2,12 @@
 
 use std::str::FromStr;
 
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
+
+/// With which a client resumes the stream.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// `CORS_ALLOWED_ORIGINS`.
 #[derive(Clone, Debug)]
@@ -39,7 +42,7 @@ fn parse_origin(text: &str) -> Result<HeaderValue, String> {
 pub(super) fn layer(origins: Option<&Origins>) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::ACCEPT])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::ACCEPT, LAST_EVENT_ID])
         .expose_headers([header::ETAG, header::LOCATION]);
     match origins {
         None => CorsLayer::new(),

@@ -2,7 +2,7 @@
 //! must not answer with everything.
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::{Json, RequestPartsExt};
 use serde::de::DeserializeOwned;
@@ -19,6 +19,20 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
         match parts.extract::<Query<T>>().await {
             Ok(Query(params)) => Ok(Params(params)),
             Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+        }
+    }
+}
+
+/// The one part of a path that is not fixed.
+pub(super) struct Part(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Part {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Part, Problem> {
+        match parts.extract::<Path<String>>().await {
+            Ok(Path(text)) => Ok(Part(text)),
+            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
         }
     }
 }

@@ -17,6 +17,14 @@ pub(super) async fn ingest(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<IngestReceipt>, Problem> {
+    // a form of another site could send plain text to a backend that is open on loopback, but not this without asking first
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/json"));
+    if !is_json {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type is not application/json"));
+    }
     let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let zstd = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"identity") => false,

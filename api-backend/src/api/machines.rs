@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire_model::HostReport;
 
-use super::extract::{Params, id, limit, word};
+use super::extract::{Params, Part, id, limit, word};
 use super::{App, Problem};
 use crate::ingest::decode_payload;
 use crate::machine::{Status, status};
@@ -41,11 +41,8 @@ pub(super) struct MachineParams {
 pub(super) async fn list_machines(State(app): State<App>, Params(params): Params<MachineParams>) -> Result<Json<Value>, Problem> {
     let limit = limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let wanted = params.status.as_deref().map(parse_status).transpose()?;
-    let filter = MachineFilter {
-        kind: word("kind", params.kind.as_deref())?,
-        host_id: params.host_id.clone(),
-        name_contains: params.q.clone(),
-    };
+    let filter = MachineFilter { kind: word("kind", params.kind.as_deref())?, host_id: params.host_id.clone() };
+    let name_part = params.q.as_deref().map(str::to_lowercase);
     let mut after = match &params.cursor {
         Some(cursor) => cursor.parse().map_err(|_| Problem::bad_request(format!("cursor: \"{cursor}\" is not one of ours")))?,
         None => 0,
@@ -57,6 +54,7 @@ pub(super) async fn list_machines(State(app): State<App>, Params(params): Params
     let passes = |machine: &MachineRow| {
         let Some(host) = hosts.get(&machine.host_key) else { return false };
         wanted.is_none_or(|wanted| wanted == status_of(machine, host, now))
+            && name_part.as_deref().is_none_or(|part| machine.name.to_lowercase().contains(part))
             && params.label.as_deref().is_none_or(|label| has_label(&machine.labels, label))
     };
     let mut rows = Vec::new();
@@ -75,7 +73,7 @@ pub(super) async fn list_machines(State(app): State<App>, Params(params): Params
     Ok(Json(json!({"items": items, "next_cursor": next_cursor.flatten()})))
 }
 
-pub(super) async fn show_machine(State(app): State<App>, Path(text): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn show_machine(State(app): State<App>, Part(text): Part) -> Result<Json<Value>, Problem> {
     let mut connection = app.store.read().await?;
     let machine = store::machines::get(&mut connection, id("machine", &text)?).await?;
     let machine = machine.ok_or_else(|| Problem::no_such("machine", &text))?;

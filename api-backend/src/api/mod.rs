@@ -21,16 +21,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 use jiff::tz::TimeZone;
 use service_runtime::Shutdown;
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use wire_model::limits;
 
@@ -44,6 +44,8 @@ use access::Access;
 
 /// How long a request may take, streams excepted.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests may go on after the shutdown began.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
 /// Bytes of a request's body, ingest excepted.
 const BODY_BYTES: usize = 64 * 1024;
 
@@ -85,7 +87,7 @@ pub fn router(app: App) -> Router {
     let ingest = Router::new()
         .route("/ingest", post(ingest::ingest))
         .layer(DefaultBodyLimit::max(limits::BATCH_COMPRESSED_BYTES))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(middleware::from_fn(end_in_time))
         .route_layer(middleware::from_fn_with_state(app.clone(), access::require_ingest_token));
     let open =
         Router::new().route("/session", get(session::show_session).post(session::create_session).delete(session::delete_session));
@@ -100,7 +102,7 @@ pub fn router(app: App) -> Router {
         .route("/thresholds/{id}", delete(thresholds::delete_threshold))
         .route("/violations", get(violations::list_violations))
         .route("/violations/{id}", get(violations::show_violation))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
+        .layer(middleware::from_fn(end_in_time));
     let stream = Router::new().route("/stream", get(stream::follow));
     let guarded = answers.merge(stream).route_layer(middleware::from_fn_with_state(app.clone(), access::require_api_token));
     let api = ingest.merge(guarded).merge(open).fallback(problem::not_found);
@@ -122,10 +124,18 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Serves until shutdown, then lets requests end.
+async fn end_in_time(request: Request, next: Next) -> Result<Response, Problem> {
+    let seconds = REQUEST_TIMEOUT.as_secs();
+    let late = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the request took longer than {seconds} s"));
+    tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.map_err(late)
+}
+
+/// Serves until shutdown, then lets requests end; a client that never ends its request or never reads its answer is cut off.
 pub async fn serve(app: App, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    axum::serve(listener, router(app))
-        .with_graceful_shutdown(async move { shutdown.requested().await })
-        .await
-        .context("serve requests")
+    let asked = shutdown.clone();
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move { asked.requested().await });
+    tokio::select! {
+        served = server => served.context("serve requests"),
+        () = async { shutdown.requested().await; tokio::time::sleep(LAST_REQUESTS).await } => Ok(()),
+    }
 }

@@ -65,6 +65,7 @@ impl From<StoreError> for Problem {
             StoreError::TryAgain(_) | StoreError::Unavailable(_) => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database is not available, try again")
             }
+            StoreError::Refused(_) => Problem::unprocessable("the database does not take these values"),
             StoreError::Corrupt(_) => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the database holds something unexpected, see the log")
             }

@@ -71,7 +71,8 @@ struct Follower {
     /// Whether the table may hold more behind `position` than the channel brings.
     is_behind: bool,
     events: Receiver<Arc<Event>>,
-    values: Receiver<Arc<Vec<MachineValues>>>,
+    /// Only for those who asked for them: as long as somebody follows, they are read every second.
+    values: Option<Receiver<Arc<Vec<MachineValues>>>>,
 }
 
 pub(super) async fn follow(
@@ -90,7 +91,8 @@ pub(super) async fn follow(
     let topics = Topics::parse(params.topics.as_deref().unwrap_or("violations,machines"))?;
     let machine_id = params.machine_id.as_deref().map(|text| id("machine", text)).transpose()?;
     // subscribed before the table is read: nothing falls between the two
-    let (events, values) = (app.live.events(), app.live.values());
+    let events = app.live.events();
+    let values = topics.reports.then(|| app.live.values());
     let (position, is_lost) = start(&app, resume_after).await?;
     let mut pending = VecDeque::from([SseEvent::default().id(position.to_string()).retry(RETRY)]);
     if is_lost {
@@ -148,13 +150,13 @@ impl Follower {
                 Ok(_) | Err(RecvError::Lagged(_)) => self.is_behind = true,
                 Err(RecvError::Closed) => self.app.shutdown.requested().await,
             },
-            values = self.values.recv(), if self.topics.reports => match values {
+            values = next_values(&mut self.values) => match values {
                 Ok(values) => {
                     let wanted = self.machine_id;
                     let values = values.iter().filter(|values| wanted.is_none_or(|wanted| wanted == values.machine_id));
                     self.pending.extend(values.map(report_event));
                 }
-                // the next round brings the newest again
+                // newer ones follow
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => self.app.shutdown.requested().await,
             },
@@ -179,6 +181,13 @@ impl Follower {
         if wanted && self.machine_id.is_none_or(|wanted| wanted == event.machine_id) {
             self.pending.push_back(SseEvent::default().id(event.id.to_string()).event(&event.name).data(&event.body));
         }
+    }
+}
+
+async fn next_values(values: &mut Option<Receiver<Arc<Vec<MachineValues>>>>) -> Result<Arc<Vec<MachineValues>>, RecvError> {
+    match values {
+        Some(values) => values.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Thresholds: the rules, and for a machine those in force.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wire_model::limits::NAME_CHARS;
 use wire_model::{catalog, is_metric};
 
-use super::extract::{Body, id};
+use super::extract::{Body, Part, id};
 use super::{App, Problem, machines};
 use crate::store::{self, Connection};
 use crate::thresholds::{Direction, FOR_SECONDS_MAX, Kind, RuleSet, Severity, Threshold, in_force, machine_readings};
@@ -81,7 +81,7 @@ pub(super) async fn list_thresholds(State(app): State<App>) -> Result<Json<Value
     Ok(Json(json!({"items": items, "next_cursor": null})))
 }
 
-pub(super) async fn show_threshold(State(app): State<App>, Path(text): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn show_threshold(State(app): State<App>, Part(text): Part) -> Result<Response, Problem> {
     let rule = find(&mut *app.store.read().await?, &text).await?;
     Ok(answer(StatusCode::OK, rule))
 }
@@ -103,7 +103,7 @@ pub(super) async fn create_threshold(State(app): State<App>, Body(body): Body<Th
 
 pub(super) async fn replace_threshold(
     State(app): State<App>,
-    Path(text): Path<String>,
+    Part(text): Part,
     headers: HeaderMap,
     Body(body): Body<ThresholdBody>,
 ) -> Result<Response, Problem> {
@@ -115,6 +115,12 @@ pub(super) async fn replace_threshold(
     let before = find(&mut transaction, &text).await?;
     require_match(&headers, &before)?;
     let rule = check(&mut transaction, body, Some(before.id)).await?;
+    // an open violation is one of this series and this side
+    if (&rule.metric, rule.direction) != (&before.metric, before.direction) {
+        return Err(Problem::unprocessable(
+            "metric and direction stay as they are: delete this threshold and create another one",
+        ));
+    }
     let rule = Threshold { id: before.id, version: before.version + 1, ..rule };
     store::thresholds::update(&mut transaction, &rule).await?;
     transaction.commit().await.map_err(store::StoreError::from)?;
@@ -123,7 +129,7 @@ pub(super) async fn replace_threshold(
 
 pub(super) async fn delete_threshold(
     State(app): State<App>,
-    Path(text): Path<String>,
+    Part(text): Part,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let mut transaction = app.store.begin().await?;
@@ -136,7 +142,7 @@ pub(super) async fn delete_threshold(
 }
 
 /// For each series of the machine that a rule looks at: the rules in force, where each comes from, and the value now.
-pub(super) async fn list_in_force(State(app): State<App>, Path(text): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn list_in_force(State(app): State<App>, Part(text): Part) -> Result<Json<Value>, Problem> {
     let mut connection = app.store.read().await?;
     let machine = store::machines::get(&mut connection, id("machine", &text)?).await?;
     let machine = machine.ok_or_else(|| Problem::no_such("machine", &text))?;
@@ -240,8 +246,11 @@ async fn check(connection: &mut Connection, body: ThresholdBody, itself: Option<
 
 fn check_fields(rule: &Threshold) -> Result<(), Problem> {
     let fail = |detail: String| Err(Problem::unprocessable(detail));
-    if !is_metric(&rule.metric) || rule.metric.chars().count() > NAME_CHARS || rule.metric.chars().any(char::is_control) {
-        return fail(format!("metric: a metric's name has a dot and at most {NAME_CHARS} characters"));
+    let is_name = |name: &str| {
+        (1..=NAME_CHARS).contains(&name.chars().count()) && !name.ends_with(' ') && !name.chars().any(char::is_control)
+    };
+    if !is_metric(&rule.metric) || !is_name(&rule.metric) {
+        return fail(format!("metric: a metric's name has a dot, at most {NAME_CHARS} characters and no space at its end"));
     }
     let subject = catalog::find(&rule.metric).map(|metric| metric.subject);
     let of_container = subject == Some(catalog::Subject::Container);
@@ -249,8 +258,8 @@ fn check_fields(rule: &Threshold) -> Result<(), Problem> {
         return fail(format!("metric: {} is not a metric of a {}", rule.metric, rule.kind.as_str()));
     }
     if let Some(device) = &rule.device {
-        if device.is_empty() || device.chars().count() > NAME_CHARS {
-            return fail(format!("device: a device's name has 1 to {NAME_CHARS} characters"));
+        if !is_name(device) {
+            return fail(format!("device: a device's name has 1 to {NAME_CHARS} characters and no space at its end"));
         }
         if of_container || subject == Some(catalog::Subject::Host) {
             return fail(format!("device: {} is of the machine itself", rule.metric));
@@ -317,6 +326,8 @@ mod tests {
         check_rule(|rule| rule.device = Some("x".repeat(NAME_CHARS)), None);
         check_rule(|rule| rule.device = Some("x".repeat(NAME_CHARS + 1)), Some("device"));
         check_rule(|rule| rule.device = Some(String::new()), Some("device"));
+        check_rule(|rule| rule.device = Some("/ ".to_owned()), Some("device"));
+        check_rule(|rule| rule.metric = "own.metric ".to_owned(), Some("metric"));
         check_rule(|rule| rule.metric = "system.cpu.utilization".to_owned(), Some("device"));
     }
 }

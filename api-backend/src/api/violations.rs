@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::error;
 
-use super::extract::{Params, id, limit, word};
+use super::extract::{Params, Part, id, limit, word};
 use super::{App, Problem};
 use crate::store::violations::{ViolationFilter, get, list};
 use crate::time::{parse_instant, rfc3339};
@@ -104,7 +104,7 @@ pub(super) async fn list_violations(
     Ok(Json(json!({"items": items, "next_cursor": next_cursor})).into_response())
 }
 
-pub(super) async fn show_violation(State(app): State<App>, Path(text): Path<String>) -> Result<Json<Violation>, Problem> {
+pub(super) async fn show_violation(State(app): State<App>, Part(text): Part) -> Result<Json<Violation>, Problem> {
     let violation = get(&mut *app.store.read().await?, id("violation", &text)?).await?;
     violation.map(Json).ok_or_else(|| Problem::no_such("violation", &text))
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::Ingest;
-use super::batch::{DecodedBatch, DecodedReport};
+use super::batch::DecodedReport;
 use super::inventory::{self, Inventory};
-use crate::machine::{self, silence_ms};
+use crate::machine;
 use crate::store::events::NewEvent;
-use crate::store::hosts::HostRow;
+use crate::store::hosts::{HostRow, LockedHost};
 use crate::store::reports::NewReport;
 use crate::store::{self, Connection, Result, StoreError};
 use crate::thresholds::evaluator::{HostState, SeriesKey, Transition, evaluate};
@@ -24,12 +24,20 @@ pub(super) struct Counts {
     pub(super) samples: usize,
 }
 
+impl Counts {
+    pub(super) fn add(&mut self, other: &Counts) {
+        self.stored += other.stored;
+        self.duplicate += other.duplicate;
+        self.samples += other.samples;
+    }
+}
+
 impl Ingest {
     /// Locks the hosts of the batch in id order, stores what is new, evaluates it host by host in event-time order, appends
     /// events, commits.
-    pub(super) async fn apply(&self, batch: &DecodedBatch, now: i64) -> Result<Counts> {
+    pub(super) async fn apply(&self, reports: &[DecodedReport], now: i64) -> Result<Counts> {
         let mut by_host: BTreeMap<&str, Vec<&DecodedReport>> = BTreeMap::new();
-        for report in &batch.reports {
+        for report in reports {
             by_host.entry(&report.report.host.id).or_default().push(report);
         }
         if by_host.is_empty() {
@@ -45,22 +53,22 @@ impl Ingest {
         let mut events = Vec::new();
         let mut inventories = Vec::new();
         for host in &mut hosts {
-            let Some(reports) = by_host.remove(host.host_id.as_str()) else { continue };
+            let Some(reports) = by_host.remove(host.row.host_id.as_str()) else { continue };
             let received = reports.len();
-            let reports = without_duplicates(connection, host, reports).await?;
+            let reports = without_duplicates(connection, &host.row, reports).await?;
             counts.stored += reports.len();
             counts.duplicate += received - reports.len();
             new_reports.extend(reports.iter().map(|report| NewReport {
-                host_key: host.host_key,
+                host_key: host.row.host_key,
                 at: report.report.at,
                 epoch: report.report.epoch.cast_signed(),
                 seq: report.report.seq.cast_signed(),
                 received_at: now,
                 payload: &report.payload,
             }));
-            let mut inventory = self.inventories.load(connection, host).await?;
+            let mut inventory = self.inventories.load(connection, &host.row).await?;
             counts.samples += advance(connection, host, &mut inventory, &rules, &reports, now, &mut events).await?;
-            inventories.push((host.host_key, inventory));
+            inventories.push((host.row.host_key, inventory));
         }
         store::reports::insert(connection, &new_reports).await?;
         if counts.stored > 0 {
@@ -91,11 +99,11 @@ async fn without_duplicates<'a>(
     Ok(reports)
 }
 
-/// Moves a host on by its new reports; those older than its newest one are history and decide nothing. Returns the number of
-/// samples.
+/// Moves a host on by its new reports; those older than its newest one are history and decide nothing, but they show that it is
+/// alive. Returns the number of samples.
 async fn advance(
     connection: &mut Connection,
-    host: &mut HostRow,
+    host: &mut LockedHost,
     inventory: &mut Arc<Inventory>,
     rules: &RuleSet,
     reports: &[&DecodedReport],
@@ -105,31 +113,32 @@ async fn advance(
     let mut samples = 0;
     let mut state = HostState::from_text(&host.evaluation).map_err(StoreError::Corrupt)?;
     let mut transitions = Vec::new();
+    let row = &mut host.row;
     for report in reports.iter().map(|report| &report.report) {
         let machines = machine_readings(report);
         samples += machines.len();
-        if report.at <= host.last_report_at {
+        row.last_received_at = now;
+        if report.at <= row.last_report_at {
             continue;
         }
-        inventory::sync(connection, host, inventory, report, &machines, events).await?;
+        inventory::sync(connection, row, inventory, report, &machines, events).await?;
         let machines: Vec<_> =
             machines.into_iter().filter_map(|machine| Some((inventory.id(machine.kind, &machine.identity)?, machine))).collect();
         evaluate(&mut state, rules, report, &machines, &mut transitions);
-        host.interval_ms = i64::from(report.interval_ms);
-        host.last_report_at = report.at;
-        host.last_received_at = now;
-        host.last_epoch = report.epoch.cast_signed();
-        host.last_seq = report.seq.cast_signed();
+        row.interval_ms = i64::from(report.interval_ms);
+        row.last_report_at = report.at;
+        row.last_epoch = report.epoch.cast_signed();
+        row.last_seq = report.seq.cast_signed();
     }
-    host.evaluation = state.to_text();
-    if host.is_down && now - host.last_report_at <= silence_ms(host.interval_ms) {
-        host.is_down = false;
+    if row.is_down && !reports.is_empty() {
+        row.is_down = false;
         let machine = inventory.get(Kind::Host, "");
         events.extend(
-            machine.map(|row| machine::event("machine.up", row, &host.host_id, &row.name, &row.state, host.last_report_at)),
+            machine.map(|found| machine::event("machine.up", found, &row.host_id, &found.name, &found.state, row.last_report_at)),
         );
     }
-    write_violations(connection, host, inventory, transitions, now, events).await?;
+    host.evaluation = state.to_text();
+    write_violations(connection, &host.row, inventory, transitions, now, events).await?;
     Ok(samples)
 }
 

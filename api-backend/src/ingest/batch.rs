@@ -19,6 +19,8 @@ pub struct DecodedBatch {
 /// One report that can be stored.
 #[derive(Debug)]
 pub struct DecodedReport {
+    /// Its offset in the partition.
+    pub offset: i64,
     /// What it says.
     pub report: HostReport,
     /// What is stored: the report as it came, compressed.
@@ -63,7 +65,7 @@ impl DecodedBatch {
             match HostReport::decode(message, now_ms) {
                 Ok(report) => {
                     let payload = compressor.compress(message).map_err(|error| BatchError::Malformed(error.to_string()))?;
-                    decoded.reports.push(DecodedReport { report, payload });
+                    decoded.reports.push(DecodedReport { offset: record.offset, report, payload });
                 }
                 Err(error) => decoded.rejected.push(Rejection { offset: record.offset, reason: error.to_string() }),
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wire_model::{CONTAINER_TABLE, HostReport};
 
 use crate::machine::{self, is_running};
@@ -13,7 +13,7 @@ use crate::store::machines::MachineRow;
 use crate::store::{self, Connection, Result};
 use crate::thresholds::{Kind, MachineReadings};
 
-/// All machines of one host at one version.
+/// The machines that one host has, at one version; those that are gone are looked up when they come back.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inventory {
     version: i64,
@@ -31,7 +31,7 @@ impl InventoryCache {
         if let Some(inventory) = cached.filter(|inventory| inventory.version == host.inventory_version) {
             return Ok(inventory);
         }
-        let rows = store::machines::of_host(connection, host.host_key).await?;
+        let rows = store::machines::present(connection, host.host_key).await?;
         let machines = rows.into_iter().map(|row| ((row.kind, row.identity.clone()), row)).collect();
         Ok(Arc::new(Inventory { version: host.inventory_version, machines }))
     }
@@ -68,53 +68,83 @@ pub(super) async fn sync(
     events: &mut Vec<NewEvent>,
 ) -> Result<()> {
     let described: Vec<MachineRow> = machines.iter().map(|machine| describe(host, report, machine)).collect();
+    let returned = returned(connection, host, inventory, &described).await?;
+    let known = |row: &MachineRow| {
+        inventory
+            .get(row.kind, &row.identity)
+            .or_else(|| returned.iter().find(|other| (other.kind, &other.identity) == (row.kind, &row.identity)))
+    };
     let mut new = Vec::new();
     let mut changed = Vec::new();
     for row in described {
-        match inventory.get(row.kind, &row.identity) {
+        match known(&row) {
             None => new.push(row),
-            Some(known) => {
-                let row = MachineRow { machine_id: known.machine_id, first_seen_at: known.first_seen_at, ..row };
-                if row != *known {
-                    changed.push(row);
+            Some(before) => {
+                let row = MachineRow { machine_id: before.machine_id, first_seen_at: before.first_seen_at, ..row };
+                if row != *before {
+                    changed.push((before.clone(), row));
                 }
             }
         }
     }
     if report.tables.contains_key(CONTAINER_TABLE) {
         let here = |row: &MachineRow| machines.iter().any(|machine| machine.kind == row.kind && machine.identity == row.identity);
-        let gone = inventory.machines.values().filter(|row| row.gone_at.is_none() && !here(row));
-        changed.extend(gone.map(|row| MachineRow { gone_at: Some(report.at), ..row.clone() }));
+        let gone = inventory.machines.values().filter(|row| !here(row));
+        changed.extend(gone.map(|row| (row.clone(), MachineRow { gone_at: Some(report.at), ..row.clone() })));
     }
     if new.is_empty() && changed.is_empty() {
         return Ok(());
     }
     host.inventory_version += 1;
     let mut next = Inventory { version: host.inventory_version, machines: inventory.machines.clone() };
+    for (before, row) in changed {
+        store::machines::update(connection, &row).await?;
+        match (is_running(&before), is_running(&row)) {
+            (false, true) => events.push(changed_event("machine.up", &row, report, &row.state)),
+            (true, true) if is_replaced(&before, &row) => events.push(changed_event("machine.up", &row, report, "replaced")),
+            (true, false) => {
+                events.push(changed_event("machine.down", &row, report, if row.gone_at.is_some() { "gone" } else { &row.state }))
+            }
+            _ => {}
+        }
+        let key = (row.kind, row.identity.clone());
+        match row.gone_at {
+            Some(_) => next.machines.remove(&key),
+            None => next.machines.insert(key, row),
+        };
+    }
     if !new.is_empty() {
         store::machines::insert(connection, &new).await?;
         // with the ids that the database gave them
-        let rows = store::machines::of_host(connection, host.host_key).await?;
+        let rows = store::machines::present(connection, host.host_key).await?;
         next.machines = rows.into_iter().map(|row| ((row.kind, row.identity.clone()), row)).collect();
         let started = new.iter().filter_map(|row| next.get(row.kind, &row.identity)).filter(|row| is_running(row));
-        events.extend(started.map(|row| changed_event("machine.up", row, report)));
-    }
-    for row in changed {
-        store::machines::update(connection, &row).await?;
-        let before = inventory.get(row.kind, &row.identity).is_some_and(is_running);
-        match (before, is_running(&row)) {
-            (false, true) => events.push(changed_event("machine.up", &row, report)),
-            (true, false) => events.push(changed_event("machine.down", &row, report)),
-            _ => {}
-        }
-        next.machines.insert((row.kind, row.identity.clone()), row);
+        events.extend(started.map(|row| changed_event("machine.up", row, report, &row.state)));
     }
     *inventory = Arc::new(next);
     Ok(())
 }
 
-fn changed_event(name: &'static str, machine: &MachineRow, report: &HostReport) -> NewEvent {
-    let state = if machine.gone_at.is_some() { "gone" } else { &machine.state };
+/// Containers that are not in the inventory but in the store: they were gone and come back.
+async fn returned(
+    connection: &mut Connection,
+    host: &HostRow,
+    inventory: &Inventory,
+    described: &[MachineRow],
+) -> Result<Vec<MachineRow>> {
+    let is_unknown = |row: &&MachineRow| inventory.get(row.kind, &row.identity).is_none();
+    let unknown = described.iter().filter(|row| row.kind == Kind::Container).filter(is_unknown);
+    let identities: Vec<&str> = unknown.map(|row| row.identity.as_str()).collect();
+    store::machines::find(connection, host.host_key, Kind::Container, &identities).await
+}
+
+/// Whether the engine made it anew under its old name.
+fn is_replaced(before: &MachineRow, now: &MachineRow) -> bool {
+    let id = |row: &MachineRow| serde_json::from_str::<Value>(&row.facts).ok().and_then(|facts| facts.get("id").cloned());
+    id(before) != id(now)
+}
+
+fn changed_event(name: &'static str, machine: &MachineRow, report: &HostReport, state: &str) -> NewEvent {
     machine::event(name, machine, &report.host.id, &report.host.name, state, report.at)
 }
 

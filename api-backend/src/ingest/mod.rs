@@ -10,11 +10,12 @@ mod rules;
 
 use std::sync::Arc;
 
-use tracing::warn;
-use wire_model::IngestReceipt;
+use tracing::{error, warn};
+use wire_model::{IngestReceipt, Rejection};
 
-pub use batch::{BatchError, DecodedBatch, decode_payload};
+pub use batch::{BatchError, DecodedBatch, DecodedReport, decode_payload};
 
+use self::apply::Counts;
 use crate::live::Live;
 use crate::store::{Store, StoreError};
 use crate::time::now_ms;
@@ -40,20 +41,49 @@ impl Ingest {
     /// Stores what can be stored and says what cannot; returns after COMMIT.
     pub async fn accept(&self, batch: DecodedBatch) -> Result<IngestReceipt, StoreError> {
         let started = std::time::Instant::now();
-        let mut outcome = self.apply(&batch, now_ms()).await;
+        let mut receipt = IngestReceipt { rejected: batch.rejected, ..IngestReceipt::default() };
+        let counts = match self.apply_with_patience(&batch.reports).await {
+            Err(StoreError::Refused(error)) => {
+                warn!(%error, "the database refuses something in a batch, taking its reports one by one");
+                self.apply_singly(&batch.reports, &mut receipt.rejected).await?
+            }
+            outcome => outcome?,
+        };
+        (receipt.stored, receipt.duplicate) = (counts.stored, counts.duplicate);
+        self.live.wake();
+        metrics::histogram!("ingest_transaction_seconds").record(started.elapsed().as_secs_f64());
+        metrics::counter!("ingest_reports_total", "outcome" => "stored").increment(receipt.stored as u64);
+        metrics::counter!("ingest_reports_total", "outcome" => "duplicate").increment(receipt.duplicate as u64);
+        metrics::counter!("ingest_reports_total", "outcome" => "rejected").increment(receipt.rejected.len() as u64);
+        metrics::counter!("ingest_samples_total").increment(counts.samples as u64);
+        Ok(receipt)
+    }
+
+    async fn apply_with_patience(&self, reports: &[DecodedReport]) -> Result<Counts, StoreError> {
+        let mut outcome = self.apply(reports, now_ms()).await;
         for attempt in 1..TRIES {
             let Err(StoreError::TryAgain(error)) = &outcome else { break };
             warn!(attempt, %error, "ingest met another transaction, trying again");
             metrics::counter!("ingest_transactions_retried_total").increment(1);
-            outcome = self.apply(&batch, now_ms()).await;
+            outcome = self.apply(reports, now_ms()).await;
         }
-        let counts = outcome?;
-        self.live.wake();
-        metrics::histogram!("ingest_transaction_seconds").record(started.elapsed().as_secs_f64());
-        metrics::counter!("ingest_reports_total", "outcome" => "stored").increment(counts.stored as u64);
-        metrics::counter!("ingest_reports_total", "outcome" => "duplicate").increment(counts.duplicate as u64);
-        metrics::counter!("ingest_reports_total", "outcome" => "rejected").increment(batch.rejected.len() as u64);
-        metrics::counter!("ingest_samples_total").increment(counts.samples as u64);
-        Ok(IngestReceipt { stored: counts.stored, duplicate: counts.duplicate, rejected: batch.rejected })
+        outcome
+    }
+
+    /// A report that the database does not take must not hold up those behind it.
+    async fn apply_singly(&self, reports: &[DecodedReport], rejected: &mut Vec<Rejection>) -> Result<Counts, StoreError> {
+        let mut counts = Counts::default();
+        for report in reports {
+            match self.apply_with_patience(std::slice::from_ref(report)).await {
+                Ok(one) => counts.add(&one),
+                Err(StoreError::Refused(error)) => {
+                    error!(%error, host_id = report.report.host.id, at = report.report.at, "the database refuses a report");
+                    let reason = "the database refuses this report: see the api-backend's log".to_owned();
+                    rejected.push(Rejection { offset: report.offset, reason });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(counts)
     }
 }

@@ -20,8 +20,8 @@ pub use values::{MachineValues, follow_values};
 
 /// Events kept for followers that are a little behind.
 const EVENTS_BUFFERED: usize = 1_024;
-/// Rounds of values kept for followers that are a little behind.
-const VALUES_BUFFERED: usize = 4;
+/// Messages of values kept for followers that are a little behind: 16,000 machines. Who is further behind sees newer ones later.
+const VALUES_BUFFERED: usize = 32;
 /// How long an event of another backend stays unnoticed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Events read at once.

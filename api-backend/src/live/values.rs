@@ -18,7 +18,9 @@ use crate::violation::as_text;
 
 const ROUND: Duration = Duration::from_secs(1);
 /// Hosts read at once: their reports are held in memory for the round.
-const HOSTS_AT_ONCE: usize = 200;
+const HOSTS_AT_ONCE: usize = 50;
+/// Machines in one message to the followers.
+const MACHINES_AT_ONCE: usize = 500;
 
 /// One machine's newest values: the body of the SSE event `report`.
 #[derive(Clone, Debug, Serialize)]
@@ -66,7 +68,7 @@ async fn round(store: &Store, live: &Live, seen: &mut HashMap<i64, i64>) -> stor
         for host in hosts {
             let Some(payload) = payloads.remove(&host.host_key) else { continue };
             let report = decode_payload(&payload).map_err(StoreError::Corrupt)?;
-            let machines = store::machines::of_host(&mut connection, host.host_key).await?;
+            let machines = store::machines::present(&mut connection, host.host_key).await?;
             let ids: HashMap<(Kind, &str), i64> =
                 machines.iter().map(|machine| ((machine.kind, machine.identity.as_str()), machine.machine_id)).collect();
             for readings in machine_readings(&report) {
@@ -79,8 +81,10 @@ async fn round(store: &Store, live: &Live, seen: &mut HashMap<i64, i64>) -> stor
                 });
             }
         }
-        // an error means that nobody listens any more
-        drop(live.values.send(Arc::new(values)));
+        for values in values.chunks(MACHINES_AT_ONCE) {
+            // an error means that nobody listens any more
+            drop(live.values.send(Arc::new(values.to_vec())));
+        }
     }
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! From a URL to a store with its schema in place.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyConnection, AnyPool, Executor};
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
 use super::{Dialect, Store, migrate};
 
@@ -31,9 +34,11 @@ const SQLITE_SESSION: &[&str] = &[
 
 /// `mysql://user:password@host:port/database` or `sqlite://path`.
 #[derive(Clone, Debug)]
-pub struct DatabaseUrl {
-    url: SecretString,
-    dialect: Dialect,
+pub enum DatabaseUrl {
+    /// A URL that the driver takes.
+    MySql(SecretString),
+    /// A file, by the very path that was given.
+    Sqlite(PathBuf),
 }
 
 impl FromStr for DatabaseUrl {
@@ -41,62 +46,80 @@ impl FromStr for DatabaseUrl {
 
     /// The error never repeats the text: it may hold a password.
     fn from_str(text: &str) -> Result<DatabaseUrl, String> {
-        let (dialect, url) = match text.split_once("://") {
-            Some(("mysql" | "mariadb", rest)) => (Dialect::MySql, format!("mysql://{rest}")),
-            Some(("sqlite", path)) if !path.is_empty() => {
-                (Dialect::Sqlite, if path.contains('?') { text.to_owned() } else { format!("{text}?mode=rwc") })
+        match text.split_once("://") {
+            Some(("mysql" | "mariadb", rest)) => {
+                let url = format!("mysql://{rest}");
+                let options = MySqlConnectOptions::from_str(&url).map_err(|_| "is not a valid MySQL URL".to_owned())?;
+                if options.get_database().is_none_or(str::is_empty) {
+                    return Err("names no database".to_owned());
+                }
+                Ok(DatabaseUrl::MySql(url.into()))
             }
-            _ => return Err("is neither mysql://USER:PASSWORD@HOST:PORT/DATABASE nor sqlite://PATH".to_owned()),
-        };
-        let options = AnyConnectOptions::from_str(&url).map_err(|_| "is not a valid URL".to_owned())?;
-        if dialect == Dialect::MySql && options.database_url.path().trim_matches('/').is_empty() {
-            return Err("names no database".to_owned());
+            Some(("sqlite", path)) if path.contains('?') => Err("a SQLite path takes no options".to_owned()),
+            Some(("sqlite", path)) if !path.is_empty() && !path.ends_with('/') => Ok(DatabaseUrl::Sqlite(path.into())),
+            _ => Err("is neither mysql://USER:PASSWORD@HOST:PORT/DATABASE nor sqlite://PATH".to_owned()),
         }
-        Ok(DatabaseUrl { url: url.into(), dialect })
     }
 }
 
 impl DatabaseUrl {
-    pub(super) fn expose(&self) -> &str {
-        self.url.expose_secret()
+    /// A MySQL database by its parts; the error says which part is wrong.
+    pub fn of_parts(host: &str, database: &str, user: &str, password: &SecretString) -> Result<DatabaseUrl, String> {
+        let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let (user, password, database) = (escape(user), escape(password.expose_secret()), escape(database));
+        format!("mysql://{user}:{password}@{host}/{database}").parse()
     }
 
     /// Which SQL it speaks.
     pub fn dialect(&self) -> Dialect {
-        self.dialect
+        match self {
+            DatabaseUrl::MySql(_) => Dialect::MySql,
+            DatabaseUrl::Sqlite(_) => Dialect::Sqlite,
+        }
     }
 
-    /// Path of the SQLite file.
-    pub fn sqlite_path(&self) -> Option<&str> {
-        let path = self.expose().strip_prefix("sqlite://")?;
-        path.split('?').next()
+    /// For the driver that only takes URLs. A file's folder must exist: URLs would shorten `..` by themselves, wrongly at links.
+    fn options(&self) -> anyhow::Result<AnyConnectOptions> {
+        let url = match self {
+            DatabaseUrl::MySql(url) => url.expose_secret().to_owned(),
+            DatabaseUrl::Sqlite(path) => {
+                let path = std::fs::canonicalize(path).context("find the database's file")?;
+                let path = path.to_str().context("read the database's path, which is not UTF-8")?;
+                let parts: Vec<_> = path.split('/').map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string()).collect();
+                format!("sqlite://{}", parts.join("/"))
+            }
+        };
+        AnyConnectOptions::from_str(&url).context("read the database's address")
     }
 }
 
 /// Connects, brings the schema up to date, and opens the pools. Fails at once when the database does not answer.
 pub async fn connect(database: &DatabaseUrl) -> anyhow::Result<Store> {
     install_default_drivers();
-    if let Some(folder) = database.sqlite_path().and_then(|path| std::path::Path::new(path).parent()) {
+    if let DatabaseUrl::Sqlite(path) = database
+        && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder).with_context(|| format!("create the folder {}", folder.display()))?;
     }
     migrate::migrate(database).await.context("bring the database's schema up to date")?;
-    let (writers, readers) = match database.dialect {
+    let (writers, readers) = match database.dialect() {
         Dialect::MySql => (MYSQL_CONNECTIONS, MYSQL_CONNECTIONS),
         Dialect::Sqlite => (1, SQLITE_READERS),
     };
     let writer = pool(database, writers).await.context("connect to the database")?;
     let reader = pool(database, readers).await.context("connect to the database")?;
-    Ok(Store { dialect: database.dialect, writer, reader })
+    Ok(Store { dialect: database.dialect(), writer, reader })
 }
 
 async fn pool(database: &DatabaseUrl, connections: u32) -> anyhow::Result<AnyPool> {
-    let options = AnyConnectOptions::from_str(database.expose())?;
-    let dialect = database.dialect;
+    let dialect = database.dialect();
     Ok(AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |connection, _| Box::pin(prepare_session(dialect, connection)))
-        .connect_with(options)
+        // after a full disk SQLite has ended the transaction itself and the driver does not know: such a connection is of no more use
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        .connect_with(database.options()?)
         .await?)
 }
 

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::counters::{self, Counter};
-use super::{Connection, MAX_BOUND_VALUES, Result, placeholders};
+use super::{Connection, MAX_BOUND_VALUES, Result, placeholders, statements};
 
 /// An event to append.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub async fn append(connection: &mut Connection, events: &[NewEvent], now: i64) 
     }
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
     let mut id = counters::raise(connection, Counter::LastEventId, count).await? - count;
-    for events in events.chunks(MAX_BOUND_VALUES / 6) {
+    for events in statements(events, MAX_BOUND_VALUES / 6, |event| event.body.len()) {
         let rows = vec![format!("({})", placeholders(6)); events.len()].join(", ");
         let sql = format!("INSERT INTO events (event_id, created_at, topic, name, machine_id, body) VALUES {rows}");
         let mut query = sqlx::query(AssertSqlSafe(sql));

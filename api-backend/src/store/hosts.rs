@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, placeholders};
+use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, placeholders, statements};
 
 /// One row. Times are Unix ms.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,18 +26,25 @@ pub struct HostRow {
     pub is_down: bool,
     /// Rises with every change of its machines.
     pub inventory_version: i64,
+}
+
+/// A row that this transaction has locked, with what only ingest needs.
+#[derive(Clone, Debug)]
+pub struct LockedHost {
+    /// The row.
+    pub row: HostRow,
     /// The evaluator's state, as text.
     pub evaluation: String,
 }
 
-const COLUMNS: &str = "host_key, host_id, interval_ms, last_report_at, last_received_at, last_epoch, last_seq, is_down, \
-                       inventory_version, evaluation";
+const COLUMNS: &str =
+    "host_key, host_id, interval_ms, last_report_at, last_received_at, last_epoch, last_seq, is_down, inventory_version";
 /// Host is silent for too long: three intervals, at least ten seconds. Keep in step with `machines::silence_ms`.
 const SILENT: &str = "is_down = 0 AND last_report_at > 0 AND last_received_at + \
                       (CASE WHEN interval_ms * 3 > 10000 THEN interval_ms * 3 ELSE 10000 END) < ?";
 
 /// Locks the rows of `host_ids` (sorted, without doubles) in id order, creating those that are not there yet.
-pub async fn lock_or_create(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<HostRow>> {
+pub async fn lock_or_create(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<LockedHost>> {
     let rows = lock(connection, dialect, host_ids).await?;
     if rows.len() == host_ids.len() {
         return Ok(rows);
@@ -46,25 +53,27 @@ pub async fn lock_or_create(connection: &mut Connection, dialect: Dialect, host_
         Dialect::MySql => "INSERT IGNORE",
         Dialect::Sqlite => "INSERT OR IGNORE",
     };
-    for host_id in host_ids.iter().filter(|id| !rows.iter().any(|row| row.host_id == **id)) {
-        let sql = format!("{insert} INTO hosts ({COLUMNS}) VALUES (NULL, ?, 0, 0, 0, 0, 0, 0, 0, '[]')");
+    for host_id in host_ids.iter().filter(|id| !rows.iter().any(|host| host.row.host_id == **id)) {
+        let sql = format!("{insert} INTO hosts ({COLUMNS}, evaluation) VALUES (NULL, ?, 0, 0, 0, 0, 0, 0, 0, '[]')");
         sqlx::query(AssertSqlSafe(sql)).bind(*host_id).execute(&mut *connection).await?;
     }
     lock(connection, dialect, host_ids).await
 }
 
-async fn lock(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<HostRow>> {
+async fn lock(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<LockedHost>> {
     let list = placeholders(host_ids.len());
-    let sql = format!("SELECT {COLUMNS} FROM hosts WHERE host_id IN ({list}) ORDER BY host_id{}", dialect.for_update());
+    let sql =
+        format!("SELECT {COLUMNS}, evaluation FROM hosts WHERE host_id IN ({list}) ORDER BY host_id{}", dialect.for_update());
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for host_id in host_ids {
         query = query.bind(*host_id);
     }
-    query.fetch_all(connection).await?.iter().map(host).collect()
+    let rows = query.fetch_all(connection).await?;
+    rows.iter().map(|row| Ok(LockedHost { row: host(row)?, evaluation: row.try_get("evaluation")? })).collect()
 }
 
 /// Writes rows back that were locked before.
-pub async fn save(connection: &mut Connection, dialect: Dialect, hosts: &[HostRow]) -> Result<()> {
+pub async fn save(connection: &mut Connection, dialect: Dialect, hosts: &[LockedHost]) -> Result<()> {
     let update = dialect.on_conflict_update(
         "host_key",
         &[
@@ -78,10 +87,10 @@ pub async fn save(connection: &mut Connection, dialect: Dialect, hosts: &[HostRo
             "evaluation",
         ],
     );
-    for hosts in hosts.chunks(MAX_BOUND_VALUES / 10) {
+    for hosts in statements(hosts, MAX_BOUND_VALUES / 10, |host| host.evaluation.len()) {
         let rows = vec![format!("({})", placeholders(10)); hosts.len()].join(", ");
-        let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO hosts ({COLUMNS}) VALUES {rows}{update}")));
-        for host in hosts {
+        let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO hosts ({COLUMNS}, evaluation) VALUES {rows}{update}")));
+        for LockedHost { row: host, evaluation } in hosts {
             query = query
                 .bind(host.host_key)
                 .bind(&host.host_id)
@@ -92,7 +101,7 @@ pub async fn save(connection: &mut Connection, dialect: Dialect, hosts: &[HostRo
                 .bind(host.last_seq)
                 .bind(i64::from(host.is_down))
                 .bind(host.inventory_version)
-                .bind(&host.evaluation);
+                .bind(evaluation);
         }
         query.execute(&mut *connection).await?;
     }
@@ -128,7 +137,6 @@ fn host(row: &AnyRow) -> Result<HostRow> {
         last_seq: row.try_get("last_seq")?,
         is_down: row.try_get::<i64, _>("is_down")? != 0,
         inventory_version: row.try_get("inventory_version")?,
-        evaluation: row.try_get("evaluation")?,
     })
 }
 

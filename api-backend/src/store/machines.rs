@@ -38,16 +38,28 @@ pub struct MachineFilter {
     pub kind: Option<Kind>,
     /// Only machines of this host.
     pub host_id: Option<String>,
-    /// Only names that contain this.
-    pub name_contains: Option<String>,
 }
 
 const COLUMNS: &str = "machine_id, m.host_key, kind, identity, name, state, labels, facts, first_seen_at, gone_at";
 
-/// All machines of a host.
-pub async fn of_host(connection: &mut Connection, host_key: i64) -> Result<Vec<MachineRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ?");
+/// The machines that a host has now.
+pub async fn present(connection: &mut Connection, host_key: i64) -> Result<Vec<MachineRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ? AND gone_at IS NULL");
     sqlx::query(AssertSqlSafe(sql)).bind(host_key).fetch_all(connection).await?.iter().map(machine).collect()
+}
+
+/// Those of a host's machines of a kind that have one of these identities, gone or not.
+pub async fn find(connection: &mut Connection, host_key: i64, kind: Kind, identities: &[&str]) -> Result<Vec<MachineRow>> {
+    if identities.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list = placeholders(identities.len());
+    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ? AND kind = ? AND identity IN ({list})");
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(host_key).bind(kind.as_str());
+    for identity in identities {
+        query = query.bind(*identity);
+    }
+    query.fetch_all(connection).await?.iter().map(machine).collect()
 }
 
 /// One machine.
@@ -66,9 +78,6 @@ pub async fn list(connection: &mut Connection, filter: &MachineFilter, after: i6
     if filter.kind.is_some() {
         sql += " AND kind = ?";
     }
-    if filter.name_contains.is_some() {
-        sql += " AND LOWER(name) LIKE ? ESCAPE '!'";
-    }
     sql += " ORDER BY machine_id LIMIT ?";
     let mut query = sqlx::query(AssertSqlSafe(sql));
     if let Some(host_id) = &filter.host_id {
@@ -77,10 +86,6 @@ pub async fn list(connection: &mut Connection, filter: &MachineFilter, after: i6
     query = query.bind(after);
     if let Some(kind) = filter.kind {
         query = query.bind(kind.as_str());
-    }
-    if let Some(text) = &filter.name_contains {
-        let escaped = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        query = query.bind(format!("%{escaped}%"));
     }
     query.bind(limit).fetch_all(connection).await?.iter().map(machine).collect()
 }

@@ -4,50 +4,66 @@
 //! on SQLite it takes none.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
 use sqlx::migrate::{Migrate, Migrator};
-use sqlx::mysql::MySqlConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::{DatabaseUrl, Dialect};
+use super::DatabaseUrl;
 
 /// Seconds to wait for another process that migrates.
 const LOCK_SECONDS: i64 = 120;
 
 pub(super) async fn migrate(database: &DatabaseUrl) -> anyhow::Result<()> {
-    match database.dialect() {
-        Dialect::MySql => migrate_mysql(database).await,
-        Dialect::Sqlite => migrate_sqlite(database).await,
+    match database {
+        DatabaseUrl::MySql(url) => migrate_mysql(url.expose_secret()).await,
+        DatabaseUrl::Sqlite(path) => migrate_sqlite(path).await,
     }
 }
 
-async fn migrate_mysql(database: &DatabaseUrl) -> anyhow::Result<()> {
-    let mut connection = MySqlConnectOptions::from_str(database.expose())?.connect().await.context("connect to the database")?;
+async fn migrate_mysql(url: &str) -> anyhow::Result<()> {
+    let mut connection = MySqlConnectOptions::from_str(url)?.connect().await.context("connect to the database")?;
     // per database, because the server's locks are not
     let lock = "SELECT GET_LOCK(LEFT(CONCAT('server-monitoring.', DATABASE()), 64), ?)";
     let taken: Option<i64> = sqlx::query_scalar(lock).bind(LOCK_SECONDS).fetch_one(&mut connection).await?;
     if taken != Some(1) {
         bail!("another process holds the migration lock for more than {LOCK_SECONDS} s");
     }
+    forget_unfinished(&mut connection).await.context("look for an unfinished migration")?;
     let result = run(sqlx::migrate!("../migrations/mysql"), &mut connection).await;
     // the lock ends with the connection
     connection.close().await?;
     result
 }
 
-async fn migrate_sqlite(database: &DatabaseUrl) -> anyhow::Result<()> {
-    let path = database.sqlite_path().context("find the database's file")?;
-    let lock_path = format!("{path}.migrate-lock");
+/// MySQL commits each CREATE TABLE by itself, so a process that is killed leaves a migration half done and marked as such. Ours can
+/// be repeated, and nobody else is at it: we hold the lock.
+async fn forget_unfinished(connection: &mut MySqlConnection) -> sqlx::Result<()> {
+    let sql =
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '_sqlx_migrations'";
+    let exists: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+    if exists == 1 {
+        sqlx::query("DELETE FROM _sqlx_migrations WHERE success = FALSE").execute(connection).await?;
+    }
+    Ok(())
+}
+
+async fn migrate_sqlite(path: &Path) -> anyhow::Result<()> {
+    let mut lock_path = PathBuf::from(path).into_os_string();
+    lock_path.push(".migrate-lock");
     let lock = tokio::task::spawn_blocking(move || -> std::io::Result<File> {
         let file = File::create(lock_path)?;
         file.lock()?;
         Ok(file)
     });
     let lock = lock.await.context("wait for the migration lock")?.context("take the migration lock")?;
-    let mut connection = SqliteConnectOptions::from_str(database.expose())?.connect().await.context("open the database")?;
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = options.connect().await.context("open the database")?;
     let result = run(sqlx::migrate!("../migrations/sqlite"), &mut connection).await;
     connection.close().await?;
     drop(lock);

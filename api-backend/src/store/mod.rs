@@ -16,6 +16,7 @@ pub mod thresholds;
 pub mod violations;
 
 use sqlx::any::AnyQueryResult;
+use sqlx::mysql::MySqlDatabaseError;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 
 pub use connect::{DatabaseUrl, connect};
@@ -45,6 +46,9 @@ pub enum StoreError {
     /// Somebody else had the rows: the whole transaction may be tried again.
     #[error("the database asks to try again: {0}")]
     TryAgain(#[source] sqlx::Error),
+    /// The database does not take these values, now or later.
+    #[error("the database refuses what was to be written: {0}")]
+    Refused(#[source] sqlx::Error),
     /// The database cannot be reached, is shutting down, full or read-only.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
@@ -55,14 +59,29 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
-        // MySQL: 1205 lock wait timeout, 1213 deadlock. SQLite: 5 SQLITE_BUSY, 6 SQLITE_LOCKED with their extensions.
-        const TRY_AGAIN: &[&str] = &["1205", "1213", "40001", "5", "6", "261", "262", "517", "518"];
-        let code = error.as_database_error().and_then(|error| error.code());
-        match code {
-            Some(code) if TRY_AGAIN.contains(&code.as_ref()) => StoreError::TryAgain(error),
-            _ if matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
-                StoreError::Corrupt(error.to_string())
+        // MySQL: lock wait timeout, deadlock. SQLite: SQLITE_BUSY, SQLITE_LOCKED.
+        const MYSQL_TRY_AGAIN: &[u16] = &[1205, 1213];
+        const SQLITE_TRY_AGAIN: &[u32] = &[5, 6];
+        // SQLite: SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH. MySQL: SQL states 22 (data) and 23 (constraint).
+        const SQLITE_REFUSED: &[u32] = &[18, 19, 20];
+        let Some(database_error) = error.as_database_error() else {
+            return match error {
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Corrupt(error.to_string()),
+                _ => StoreError::Unavailable(error),
+            };
+        };
+        let code = database_error.code().unwrap_or_default();
+        let (try_again, refused) = match database_error.try_downcast_ref::<MySqlDatabaseError>() {
+            Some(mysql) => (MYSQL_TRY_AGAIN.contains(&mysql.number()), code.starts_with("22") || code.starts_with("23")),
+            None => {
+                // the low byte of an extended code is the plain one
+                let code = code.parse::<u32>().unwrap_or_default() & 0xff;
+                (SQLITE_TRY_AGAIN.contains(&code), SQLITE_REFUSED.contains(&code))
             }
+        };
+        match (try_again, refused) {
+            (true, _) => StoreError::TryAgain(error),
+            (_, true) => StoreError::Refused(error),
             _ => StoreError::Unavailable(error),
         }
     }
@@ -91,10 +110,11 @@ impl Store {
         self.dialect
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, to queries and to ingest.
     pub async fn ping(&self) -> Result<()> {
-        let mut connection = self.read().await?;
-        sqlx::query("SELECT 1").execute(&mut *connection).await?;
+        for pool in [&self.reader, &self.writer] {
+            sqlx::query("SELECT 1").execute(pool).await?;
+        }
         Ok(())
     }
 
@@ -132,6 +152,25 @@ pub(crate) fn placeholders(n: usize) -> String {
     text
 }
 
+/// Splits rows for several statements: each of at most `max_rows`, and with no further row once [`STATEMENT_BYTES`] are reached.
+pub(crate) fn statements<'a, T>(rows: &'a [T], max_rows: usize, bytes: impl Fn(&T) -> usize) -> impl Iterator<Item = &'a [T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let mut sum = 0;
+        let fits = |row: &&T| {
+            sum += bytes(row);
+            sum <= STATEMENT_BYTES
+        };
+        let count = rest.iter().take(max_rows).take_while(fits).count().max(1).min(rest.len());
+        let (statement, others) = rest.split_at(count);
+        rest = others;
+        (count > 0).then_some(statement)
+    })
+}
+
+/// Bytes of one statement: MariaDB takes packets of 16 MiB by default, and a single row has at most 1 MiB.
+const STATEMENT_BYTES: usize = 4 * 1024 * 1024;
+
 /// Most values bound in one statement: below SQLite's 32,766 and MySQL's 65,535.
 pub(crate) const MAX_BOUND_VALUES: usize = 30_000;
 
@@ -143,5 +182,26 @@ pub(crate) async fn inserted_id(connection: &mut Connection, result: &AnyQueryRe
     match result.last_insert_id() {
         Some(id) => Ok(id),
         None => Ok(sqlx::query_scalar("SELECT last_insert_rowid()").fetch_one(connection).await?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_bounded_in_rows_and_bytes() {
+        let check = |rows: usize, bytes: usize, expected: &[usize]| {
+            let rows = vec![bytes; rows];
+            let counts: Vec<_> = statements(&rows, 500, |bytes| *bytes).map(<[_]>::len).collect();
+            assert_eq!(counts, expected, "{} rows of {bytes} bytes", rows.len());
+        };
+        check(0, 100, &[]);
+        check(499, 100, &[499]);
+        check(500, 100, &[500]);
+        check(501, 100, &[500, 1]);
+        check(10, STATEMENT_BYTES / 4, &[4, 4, 2]);
+        check(10, STATEMENT_BYTES / 4 + 1, &[3, 3, 3, 1]);
+        check(2, STATEMENT_BYTES + 1, &[1, 1]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Connection, MAX_BOUND_VALUES, Result, placeholders};
+use super::{Connection, MAX_BOUND_VALUES, Result, placeholders, statements};
 
 /// A report to store.
 #[derive(Clone, Debug)]
@@ -25,16 +25,10 @@ pub struct NewReport<'a> {
 
 /// Rows of one INSERT.
 const INSERT_ROWS: usize = 500;
-/// Bytes of one INSERT beyond which no further row is added: MariaDB takes packets of 16 MiB by default, and a batch of reports
-/// that do not compress is as large.
-const INSERT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Stores reports that are not there yet.
 pub async fn insert(connection: &mut Connection, reports: &[NewReport<'_>]) -> Result<()> {
-    let mut rest = reports;
-    while !rest.is_empty() {
-        let (reports, others) = rest.split_at(rows_that_fit(rest));
-        rest = others;
+    for reports in statements(reports, INSERT_ROWS, |report| report.payload.len()) {
         let rows = vec!["(?, ?, ?, ?, ?, ?)"; reports.len()].join(", ");
         let sql = format!("INSERT INTO reports (host_key, at, epoch, seq, received_at, payload) VALUES {rows}");
         let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -50,16 +44,6 @@ pub async fn insert(connection: &mut Connection, reports: &[NewReport<'_>]) -> R
         query.execute(&mut *connection).await?;
     }
     Ok(())
-}
-
-/// At least one.
-fn rows_that_fit(reports: &[NewReport<'_>]) -> usize {
-    let mut bytes = 0;
-    let fits = |report: &&NewReport<'_>| {
-        bytes += report.payload.len();
-        bytes <= INSERT_BYTES
-    };
-    reports.iter().take(INSERT_ROWS).take_while(fits).count().max(1)
 }
 
 /// Which of these times a host has a report of.
@@ -107,24 +91,4 @@ pub async fn range(connection: &mut Connection, host_key: i64, from: i64, to: i6
     let sql = "SELECT at, payload FROM reports WHERE host_key = ? AND at >= ? AND at < ? ORDER BY at LIMIT ?";
     let rows = sqlx::query(sql).bind(host_key).bind(from).bind(to).bind(limit).fetch_all(connection).await?;
     rows.iter().map(|row| Ok((row.try_get("at")?, row.try_get("payload")?))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_statement_is_bounded_in_rows_and_bytes() {
-        let check = |rows: usize, bytes: usize, expected: usize| {
-            let payload = vec![0; bytes];
-            let report = NewReport { host_key: 1, at: 1, epoch: 1, seq: 1, received_at: 1, payload: &payload };
-            assert_eq!(rows_that_fit(&vec![report; rows]), expected, "{rows} rows of {bytes} bytes");
-        };
-        check(INSERT_ROWS - 1, 100, INSERT_ROWS - 1);
-        check(INSERT_ROWS, 100, INSERT_ROWS);
-        check(INSERT_ROWS + 1, 100, INSERT_ROWS);
-        check(10, INSERT_BYTES / 4, 4);
-        check(10, INSERT_BYTES / 4 + 1, 3);
-        check(10, INSERT_BYTES + 1, 1);
-    }
 }

@@ -27,3 +27,17 @@ pub async fn remove_events(connection: &mut Connection, before: i64) -> Result<u
     let query = sqlx::query(sql).bind(oldest).bind(newest.min(oldest + STEP_ROWS)).bind(before);
     Ok(query.execute(connection).await?.rows_affected())
 }
+
+/// Ids of the hosts that have machines which were gone before `before`.
+pub async fn hosts_with_gone_machines(connection: &mut Connection, before: i64) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT h.host_id FROM hosts h JOIN machines m ON m.host_key = h.host_key WHERE m.gone_at < ? ORDER BY h.host_id";
+    Ok(sqlx::query_scalar(sql).bind(before).fetch_all(connection).await?)
+}
+
+/// Removes a host's machines that were gone before `before`, but those that a threshold names. The host must be locked: ingest may
+/// just find one of them back. How many went.
+pub async fn remove_gone_machines(connection: &mut Connection, host_key: i64, before: i64) -> Result<u64> {
+    let sql = "DELETE FROM machines WHERE host_key = ? AND gone_at < ? \
+               AND machine_id NOT IN (SELECT machine_id FROM thresholds WHERE machine_id IS NOT NULL)";
+    Ok(sqlx::query(sql).bind(host_key).bind(before).execute(connection).await?.rows_affected())
+}

@@ -32,6 +32,11 @@ impl Database {
         Database { url: format!("sqlite://{}/test.db", folder.path().display()), _folder: folder }
     }
 
+    /// A SQLite file in a folder of the test's own.
+    pub fn at(url: &str) -> Database {
+        Database { url: url.to_owned(), _folder: tempfile::tempdir().unwrap() }
+    }
+
     pub async fn mysql(server: &str) -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         install_default_drivers();
