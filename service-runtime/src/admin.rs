@@ -65,11 +65,14 @@ impl Health {
     }
 }
 
-/// Serves until shutdown; with [`AdminListener::Off`] it only keeps the metrics tidy.
+/// Serves until shutdown; with [`AdminListener::Off`] it only keeps the metrics small.
 pub async fn serve(listener: AdminListener, health: Health, shutdown: Shutdown) -> anyhow::Result<()> {
     match listener {
         AdminListener::Off => {
-            shutdown.requested().await;
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = keep_metrics_small() => {}
+            }
             Ok(())
         }
         AdminListener::At(address) => {
@@ -88,20 +91,22 @@ pub async fn serve_on(listener: TcpListener, health: Health, shutdown: Shutdown)
         .route("/readyz", get(ready))
         .route("/metrics", get(async || telemetry::prometheus().render()))
         .with_state(health);
-    let upkeep = async {
-        let mut ticks = tokio::time::interval(UPKEEP);
-        loop {
-            ticks.tick().await;
-            telemetry::prometheus().run_upkeep();
-        }
-    };
     let ended = shutdown.clone();
     let server = axum::serve(listener, routes).with_graceful_shutdown(async move { ended.requested().await });
     tokio::select! {
         served = server => served.context("serve admin requests"),
-        () = upkeep => Ok(()),
+        () = keep_metrics_small() => Ok(()),
         // a scraper that keeps its connection open must not hold up the exit
         () = async { shutdown.requested().await; tokio::time::sleep(Duration::from_secs(1)).await } => Ok(()),
+    }
+}
+
+/// Never ends. Several services in one process may do it side by side.
+async fn keep_metrics_small() {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        telemetry::prometheus().run_upkeep();
     }
 }
 
@@ -135,6 +140,35 @@ pub(crate) fn ask_ready(listener: AdminListener) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Resident memory of this process.
+    fn memory_kib() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn histograms_take_no_more_memory_with_time_where_nobody_asks_for_them() {
+        const ROUNDS: usize = 20;
+        const SAMPLES: usize = 500_000;
+        telemetry::prometheus();
+        let shutdown = Shutdown::new();
+        let server = tokio::spawn(serve(AdminListener::Off, Health::new(), shutdown.clone()));
+        let before_kib = memory_kib();
+        for _ in 0..ROUNDS {
+            let histogram = metrics::histogram!("admin_test_seconds");
+            for _ in 0..SAMPLES {
+                histogram.record(0.5);
+            }
+            tokio::time::sleep(UPKEEP).await;
+        }
+        let grown_kib = memory_kib().saturating_sub(before_kib);
+        let raw_kib = ROUNDS * SAMPLES * size_of::<f64>() / 1024;
+        assert!(grown_kib < raw_kib / 2, "{grown_kib} KiB more, all raw values are {raw_kib} KiB");
+        shutdown.begin();
+        server.await.unwrap().unwrap();
+    }
 
     #[tokio::test]
     async fn readiness_follows_the_checks() {

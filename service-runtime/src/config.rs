@@ -128,6 +128,10 @@ fn add_secret_files(command: &Command, arguments: &mut Vec<OsString>) -> Result<
         let (Some(name), Some(long)) = (variable(argument), argument.get_long()) else { continue };
         let file_variable = format!("{name}_FILE");
         let Some(path) = std::env::var_os(&file_variable) else { continue };
+        // a flag wins over the file, as it does over the variable
+        if has_flag(arguments, long) {
+            continue;
+        }
         if std::env::var_os(name).is_some() {
             return Err(ConfigError::new(&file_variable, format!("{name} is set too; leave one of them out")));
         }
@@ -140,6 +144,12 @@ fn add_secret_files(command: &Command, arguments: &mut Vec<OsString>) -> Result<
         arguments.push(format!("--{long}={secret}").into());
     }
     Ok(())
+}
+
+/// Whether `--long` or `--long=value` is among the arguments.
+fn has_flag(arguments: &[OsString], long: &str) -> bool {
+    let rest = |argument: &OsString| Some(argument.to_string_lossy().strip_prefix("--")?.strip_prefix(long)?.to_owned());
+    arguments.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
 /// In our words where a value is at fault; `None` for help, version and wrong flags, which clap words best.
@@ -188,6 +198,21 @@ mod tests {
     impl ServiceConfig for Config {
         fn admin_listener(&self) -> AdminListener {
             AdminListener::Off
+        }
+    }
+
+    #[test]
+    fn a_flag_is_found_in_both_its_forms_and_not_by_its_beginning() {
+        for (argument, found) in [
+            ("--token=x", true),
+            ("--token=", true),
+            ("--token", true),
+            ("--token-file=x", false),
+            ("--toke", false),
+            ("token", false),
+            ("-token", false),
+        ] {
+            assert_eq!(has_flag(&["--other".into(), argument.into()], "token"), found, "{argument}");
         }
     }
 
