@@ -61,7 +61,8 @@ async fn follow_live() {
     let stack = Stack::new("measure").await;
     let backend = stack.start_ready_backend().await;
     let consumer = stack.start_consumer(&stack.group);
-    let rule = json!({"scope": {"kind": "container"}, "metric": "container.memory.utilization", "direction": "above", "value": 0.5});
+    let rule =
+        json!({"scope": {"kind": "container"}, "metric": "container.memory.utilization", "direction": "above", "value": 0.5});
     stack.api.create("thresholds", &rule).await;
     let rule = json!({"scope": {"kind": "host"}, "metric": "system.cpu.utilization", "direction": "above", "value": 0.3});
     stack.api.create("thresholds", &rule).await;
