@@ -49,9 +49,9 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Why a secret's value is refused: words known beforehand, which cannot repeat the value.
+/// Why a value that is, or may hold, a secret is refused: words known beforehand. The value is not shown with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SecretError(&'static str);
+pub struct SecretError(pub &'static str);
 
 impl fmt::Display for SecretError {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -166,14 +166,15 @@ fn explain(command: &Command, error: &clap::Error) -> Option<ConfigError> {
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
             let argument = argument(shown)?;
+            let source = std::error::Error::source(error);
+            let hides_value = source.is_some_and(|source| source.is::<SecretError>());
+            let is_secret = argument.is_hide_env_values_set();
             let value = match error.get(ContextKind::InvalidValue) {
-                Some(ContextValue::String(value)) if !argument.is_hide_env_values_set() => format!("\"{value}\" "),
+                Some(ContextValue::String(value)) if !is_secret && !hides_value => format!("\"{value}\" "),
                 _ => String::new(),
             };
-            let reason = match (std::error::Error::source(error), error.get(ContextKind::ValidValue)) {
-                (Some(source), _) if !argument.is_hide_env_values_set() || source.is::<SecretError>() => {
-                    format!("is not valid: {source}")
-                }
+            let reason = match (source, error.get(ContextKind::ValidValue)) {
+                (Some(source), _) if !is_secret || hides_value => format!("is not valid: {source}"),
                 (_, Some(ContextValue::Strings(valid))) => format!("is not one of {}", valid.join(", ")),
                 _ => "is not valid".to_owned(),
             };

@@ -1,5 +1,6 @@
 //! What every Kafka client here is configured with, and the topics that must exist.
 
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -39,9 +40,9 @@ pub struct KafkaConfig {
     /// How to talk to the brokers
     #[arg(long, env, default_value = "plaintext", ignore_case = true)]
     pub kafka_security_protocol: SecurityProtocol,
-    /// SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
-    #[arg(long, env)]
-    pub kafka_sasl_mechanism: Option<String>,
+    /// SASL mechanism
+    #[arg(long, env, ignore_case = true)]
+    pub kafka_sasl_mechanism: Option<SaslMechanism>,
     /// SASL user
     #[arg(long, env)]
     pub kafka_sasl_username: Option<String>,
@@ -76,21 +77,60 @@ pub enum SecurityProtocol {
     SaslSsl,
 }
 
+/// `sasl.mechanism` of Kafka's clients, as far as librdkafka is built with them here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SaslMechanism {
+    /// User and password as they are.
+    #[value(name = "PLAIN")]
+    Plain,
+    /// Proof of the password with SHA-256.
+    #[value(name = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// Proof of the password with SHA-512.
+    #[value(name = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SecurityProtocol {
+    fn uses_sasl(self) -> bool {
+        matches!(self, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl)
+    }
+
+    fn uses_tls(self) -> bool {
+        matches!(self, SecurityProtocol::Ssl | SecurityProtocol::SaslSsl)
+    }
+}
+
 impl KafkaConfig {
-    /// What only several fields together can tell.
+    /// What only several fields together can tell, and whether the files are there.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if !matches!(self.kafka_security_protocol, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl) {
-            return Ok(());
-        }
-        let required = [
+        let sasl = [
             ("KAFKA_SASL_MECHANISM", self.kafka_sasl_mechanism.is_some()),
             ("KAFKA_SASL_USERNAME", self.kafka_sasl_username.is_some()),
             ("KAFKA_SASL_PASSWORD", self.kafka_sasl_password.is_some()),
         ];
-        match required.iter().find(|(_, is_set)| !is_set) {
-            Some((variable, _)) => Err(ConfigError::new(variable, "is required by KAFKA_SECURITY_PROTOCOL")),
-            None => Ok(()),
+        let files = [
+            ("KAFKA_SSL_CA_LOCATION", &self.kafka_ssl_ca_location),
+            ("KAFKA_SSL_CERTIFICATE_LOCATION", &self.kafka_ssl_certificate_location),
+            ("KAFKA_SSL_KEY_LOCATION", &self.kafka_ssl_key_location),
+        ];
+        let protocol = self.kafka_security_protocol;
+        let key_password = ("KAFKA_SSL_KEY_PASSWORD", self.kafka_ssl_key_password.is_some());
+        let tls = files.iter().map(|(variable, path)| (*variable, path.is_some())).chain([key_password]);
+        let unused = sasl.into_iter().filter(|_| !protocol.uses_sasl()).chain(tls.filter(|_| !protocol.uses_tls()));
+        // someone believes the connection to be safer than it is
+        if let Some((variable, _)) = unused.into_iter().find(|(_, is_set)| *is_set) {
+            let problem = format!("is set, and KAFKA_SECURITY_PROTOCOL={} does not use it", name_of(protocol));
+            return Err(ConfigError::new(variable, problem));
         }
+        if let Some((variable, _)) = sasl.into_iter().find(|(_, is_set)| protocol.uses_sasl() && !is_set) {
+            return Err(ConfigError::new(variable, "is required by KAFKA_SECURITY_PROTOCOL"));
+        }
+        for (variable, path) in files {
+            let Some(path) = path else { continue };
+            open_file(path).map_err(|error| ConfigError::new(variable, format!("cannot read the file \"{path}\": {error}")))?;
+        }
+        Ok(())
     }
 
     /// The client configuration that all clients start from.
@@ -101,10 +141,11 @@ impl KafkaConfig {
             .set("client.id", "server-monitoring")
             .set("reconnect.backoff.max.ms", "2000")
             .set_log_level(RDKafkaLogLevel::Warning);
-        let protocol = self.kafka_security_protocol.to_possible_value().expect("no variant is skipped");
-        config.set("security.protocol", protocol.get_name());
+        config.set("security.protocol", name_of(self.kafka_security_protocol));
+        if let Some(mechanism) = self.kafka_sasl_mechanism {
+            config.set("sasl.mechanism", name_of(mechanism));
+        }
         let texts = [
-            ("sasl.mechanism", &self.kafka_sasl_mechanism),
             ("sasl.username", &self.kafka_sasl_username),
             ("ssl.ca.location", &self.kafka_ssl_ca_location),
             ("ssl.certificate.location", &self.kafka_ssl_certificate_location),
@@ -206,6 +247,18 @@ fn missing_topics(config: &ClientConfig, wanted: Vec<Topic>) -> anyhow::Result<V
     Ok(missing)
 }
 
+fn name_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().expect("no variant is skipped").get_name().to_owned()
+}
+
+/// Opens a file as librdkafka would: one that is there and may not be read is as bad as none.
+fn open_file(path: &str) -> io::Result<()> {
+    if std::fs::File::open(path)?.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(())
+}
+
 fn parse_bootstrap_server(text: &str) -> Result<String, String> {
     for server in text.split(',') {
         let port = server.trim().rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| u16::from_str(port));
@@ -226,7 +279,81 @@ fn parse_topic_name(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Client {
+        #[command(flatten)]
+        kafka: KafkaConfig,
+    }
+
+    /// What `check` says, or what clap says before it.
+    fn problem_of(flags: &[&str]) -> Option<String> {
+        let flags = [&["client", "--bootstrap-server=127.0.0.1:1"], flags].concat();
+        match Client::try_parse_from(flags) {
+            Ok(client) => client.kafka.check().err().map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    const SASL: [&str; 3] = ["--kafka-sasl-mechanism=scram-sha-512", "--kafka-sasl-username=a", "--kafka-sasl-password=hush"];
+    const THIS_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/kafka.rs");
+
+    #[test]
+    fn what_the_protocol_does_not_use_is_refused_by_name() {
+        let ca = format!("--kafka-ssl-ca-location={THIS_FILE}");
+        for (protocol, sasl, tls) in
+            [("plaintext", false, false), ("ssl", false, true), ("sasl_plaintext", true, false), ("SASL_SSL", true, true)]
+        {
+            let protocol = format!("--kafka-security-protocol={protocol}");
+            let own: &[&str] = if sasl { &SASL } else { &[] };
+            assert_eq!(problem_of(&[&[protocol.as_str()], own].concat()), None, "{protocol}");
+            let others =
+                [(&*ca, "KAFKA_SSL_CA_LOCATION: ", tls), ("--kafka-ssl-key-password=hush", "KAFKA_SSL_KEY_PASSWORD: ", tls)];
+            for (flag, variable, used) in others {
+                let problem = problem_of(&[&[protocol.as_str(), flag], own].concat());
+                assert_eq!(problem.is_none(), used, "{protocol} {flag}: {problem:?}");
+                assert!(problem.is_none_or(|problem| problem.starts_with(variable) && !problem.contains("hush")));
+            }
+            for (flag, variable) in SASL.iter().zip(["KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"]) {
+                let problem = problem_of(&[&protocol, flag]).unwrap();
+                assert!(sasl || problem.starts_with(&format!("{variable}: is set")), "{protocol} {flag}: {problem}");
+                assert!(!sasl || problem.ends_with("is required by KAFKA_SECURITY_PROTOCOL"), "{protocol} {flag}: {problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn files_must_be_there_and_be_files() {
+        let flags = ["--kafka-ssl-ca-location", "--kafka-ssl-certificate-location", "--kafka-ssl-key-location"];
+        for (flag, variable) in
+            flags.iter().zip(["KAFKA_SSL_CA_LOCATION", "KAFKA_SSL_CERTIFICATE_LOCATION", "KAFKA_SSL_KEY_LOCATION"])
+        {
+            for (path, ok) in [(THIS_FILE, true), ("/no/such/file", false), (env!("CARGO_MANIFEST_DIR"), false)] {
+                let problem = problem_of(&["--kafka-security-protocol=ssl", &format!("{flag}={path}")]);
+                assert_eq!(problem.is_none(), ok, "{flag}={path}: {problem:?}");
+                assert!(problem.is_none_or(|problem| problem.starts_with(&format!("{variable}: cannot read the file"))));
+            }
+        }
+    }
+
+    #[test]
+    fn mechanisms_are_those_that_librdkafka_knows() {
+        for mechanism in SaslMechanism::value_variants() {
+            let client: Result<BaseConsumer, _> = ClientConfig::new()
+                .set("bootstrap.servers", "127.0.0.1:1")
+                .set("security.protocol", "sasl_plaintext")
+                .set("sasl.mechanism", name_of(*mechanism))
+                .set("sasl.username", "user")
+                .set("sasl.password", "password")
+                .create();
+            assert!(client.is_ok(), "{mechanism:?}: {:?}", client.err());
+        }
+        let flags = ["--kafka-security-protocol=sasl_plaintext", "--kafka-sasl-mechanism=SCRAM-SHA-1"];
+        assert!(problem_of(&flags).unwrap().contains("[possible values: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512]"));
+    }
 
     #[test]
     fn bootstrap_servers_are_hosts_with_ports() {
