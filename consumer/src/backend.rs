@@ -41,7 +41,7 @@ pub(crate) enum Answer {
 }
 
 /// The header that carries the token; it is marked as sensitive.
-pub(crate) fn authorization(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+fn authorization(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
     value.set_sensitive(true);
     Ok(value)
