@@ -1,6 +1,7 @@
 //! Who may ask. Tokens are compared in constant time, as digests, and never leave this file.
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -76,8 +77,7 @@ pub(super) async fn refuse_foreign_names(State(app): State<App>, request: Reques
 }
 
 fn is_local_name(headers: &HeaderMap, uri: &Uri) -> bool {
-    let host =
-        headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.authority().map(|name| name.as_str()));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.authority().map(Authority::as_str));
     let Some(host) = host else { return false };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,

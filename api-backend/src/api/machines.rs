@@ -15,7 +15,7 @@ use crate::machine::{Status, status};
 use crate::store::hosts::HostRow;
 use crate::store::machines::{MachineFilter, MachineRow};
 use crate::store::{self, Connection, StoreError};
-use crate::thresholds::{Kind, machine_readings};
+use crate::thresholds::{Kind, MachineReadings, machine_readings};
 use crate::time::{now_ms, rfc3339};
 use crate::violation::Violation;
 
@@ -136,8 +136,8 @@ async fn describe(
             "last_report_at": rfc3339(machine.gone_at.unwrap_or(host.last_report_at)),
             "interval_ms": host.interval_ms,
             "facts": object(&machine.facts),
-            "latest": readings.map(|readings| readings.values()).unwrap_or_default(),
-            "devices": readings.map(|readings| readings.devices()).unwrap_or_default(),
+            "latest": readings.map(MachineReadings::values).unwrap_or_default(),
+            "devices": readings.map(MachineReadings::devices).unwrap_or_default(),
             "open_violations": open.get(&machine.machine_id).map_or(&[][..], Vec::as_slice),
         }))
     };

@@ -193,7 +193,7 @@ async fn write_violations(
                 }
             }
             Transition::Worsened { key, opened_at, peak } => {
-                store::violations::set_peak(connection, &key, opened_at, peak).await?
+                store::violations::set_peak(connection, &key, opened_at, peak).await?;
             }
             Transition::Closed { key, opened_at, at, value, reason } => {
                 if let Some(violation) = store::violations::close(connection, &key, opened_at, at, value, reason).await? {

@@ -103,7 +103,7 @@ pub(super) async fn sync(
             (false, true) => events.push(changed_event("machine.up", &row, report, &row.state)),
             (true, true) if is_replaced(&before, &row) => events.push(changed_event("machine.up", &row, report, "replaced")),
             (true, false) => {
-                events.push(changed_event("machine.down", &row, report, if row.gone_at.is_some() { "gone" } else { &row.state }))
+                events.push(changed_event("machine.down", &row, report, if row.gone_at.is_some() { "gone" } else { &row.state }));
             }
             _ => {}
         }

@@ -153,7 +153,7 @@ pub(crate) fn placeholders(n: usize) -> String {
 }
 
 /// Splits rows for several statements: each of at most `max_rows`, and with no further row once [`STATEMENT_BYTES`] are reached.
-pub(crate) fn statements<'a, T>(rows: &'a [T], max_rows: usize, bytes: impl Fn(&T) -> usize) -> impl Iterator<Item = &'a [T]> {
+pub(crate) fn statements<T>(rows: &[T], max_rows: usize, bytes: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
         let mut sum = 0;
