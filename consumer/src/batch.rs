@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{Header, Headers, OwnedHeaders};
 use wire_model::limits;
 
 /// Bytes of a batch before compression. Compressed it cannot become larger than
@@ -14,6 +14,8 @@ pub(crate) const BATCH_BYTES: usize = 1024 * 1024;
 pub(crate) const LINGER: Duration = Duration::from_millis(10);
 /// What the body has around each record: `{"offset":-9223372036854775808,"report":…},`
 const RECORD_FRAME_BYTES: usize = 48;
+/// What librdkafka keeps for each header beside its key and value.
+const HEADER_FRAME_BYTES: usize = 64;
 
 const _: () = assert!(
     BATCH_BYTES <= limits::BATCH_INFLATED_BYTES / 2 && limits::MESSAGE_BYTES <= limits::BATCH_INFLATED_BYTES / 2,
@@ -32,11 +34,17 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// What it takes in a body, and nearly what it takes in memory.
+    /// Nearly what it takes in memory, and no less than it takes in a body.
     pub(crate) fn bytes(&self) -> usize {
         let [key, payload] = [&self.key, &self.payload].map(|part| part.as_ref().map_or(0, Vec::len));
-        key + payload + RECORD_FRAME_BYTES
+        let headers = self.headers.iter().flat_map(|headers| headers.iter());
+        key + payload + headers.map(|header| header_bytes(&header) + HEADER_FRAME_BYTES).sum::<usize>() + RECORD_FRAME_BYTES
     }
+}
+
+/// Bytes of a header's key and value.
+pub(crate) fn header_bytes(header: &Header<'_, &[u8]>) -> usize {
+    header.key.len() + header.value.map_or(0, <[u8]>::len)
 }
 
 /// Records that were received and are in no batch yet, in offset order.
@@ -95,6 +103,15 @@ mod tests {
             pending.push(record(offset, bytes), now);
         }
         pending
+    }
+
+    #[test]
+    fn headers_count() {
+        let headers = OwnedHeaders::new()
+            .insert(Header { key: "trace", value: Some(&[0; 900_000]) })
+            .insert(Header { key: "none", value: None::<&[u8]> });
+        let record = Record { headers: Some(headers), ..record(0, 100) };
+        assert_eq!(record.bytes(), 100 + 900_009 + 2 * HEADER_FRAME_BYTES);
     }
 
     #[test]
