@@ -8,6 +8,7 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use wire_model::limits::{BATCH_RECORDS, REASON_CHARS};
 use wire_model::{IngestBatch, IngestReceipt};
 
 use crate::BackendUrl;
@@ -17,8 +18,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A proxy's word is not taken for longer than this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// A receipt that rejects a thousand records with long reasons is smaller.
-const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// The longest receipt: all records rejected, each with the longest reason and all its characters escaped. Our backend's JSON
+/// escapes control characters only, in 6 bytes; other JSON may have every character as a pair of surrogates, `\ud83d\udd12`.
+const ANSWER_BYTES: usize = BATCH_RECORDS * (12 * REASON_CHARS + REJECTION_FRAME_BYTES) + RECEIPT_FRAME_BYTES;
+/// `{"offset":-9223372036854775808,"reason":""},`
+const REJECTION_FRAME_BYTES: usize = 48;
+/// `{"stored":…,"duplicate":…,"rejected":[]}`
+const RECEIPT_FRAME_BYTES: usize = 128;
+/// What our backend's failures are (RFC 9457), and a proxy's are not.
+const PROBLEM_TYPE: &str = "application/problem+json";
 /// Of a failure's body, for the log.
 const SHOWN_CHARS: usize = 200;
 /// Batches wait for this on the way of every sample: the fastest level already makes reports ten times smaller.
@@ -34,8 +42,11 @@ pub(crate) struct Backend {
 pub(crate) enum Answer {
     /// Committed, if the receipt is one for this batch.
     Receipt(IngestReceipt),
-    /// 413: the batch has to be split.
+    /// 413: the batch has to be split, and a single record can never be stored.
     TooLarge,
+    /// 413 of a proxy, set up for smaller bodies than the backend takes: a smaller batch may pass, but it is no verdict on a
+    /// record.
+    TooLargeForProxy { problem: String, retry_after: Duration },
     /// Everything else: to be tried again, not sooner than `retry_after`.
     Failed { problem: String, retry_after: Duration },
 }
@@ -91,7 +102,8 @@ impl Backend {
 
 async fn read(mut response: Response) -> Answer {
     let status = response.status();
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
+    let is_too_large = status == StatusCode::PAYLOAD_TOO_LARGE;
+    if is_too_large && is_problem(response.headers()) {
         return Answer::TooLarge;
     }
     let retry_after = retry_after(response.headers());
@@ -106,6 +118,10 @@ async fn read(mut response: Response) -> Answer {
     }
     if status != StatusCode::OK {
         let shown: String = String::from_utf8_lossy(&body).chars().take(SHOWN_CHARS).collect();
+        if is_too_large {
+            let problem = format!("{status}, and not from our backend: a proxy takes smaller bodies than it: {shown}");
+            return Answer::TooLargeForProxy { problem, retry_after };
+        }
         return Answer::Failed { problem: format!("{status}: {shown}"), retry_after };
     }
     serde_json::from_slice(&body).map_or_else(|error| failed(format!("the receipt cannot be read: {error}")), Answer::Receipt)
@@ -113,6 +129,11 @@ async fn read(mut response: Response) -> Answer {
 
 fn failed(problem: String) -> Answer {
     Answer::Failed { problem, retry_after: Duration::ZERO }
+}
+
+fn is_problem(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(PROBLEM_TYPE)
 }
 
 /// In seconds (RFC 9110, 10.2.3). A date is taken as no wish: our backend sends none, and clocks differ.
@@ -141,6 +162,51 @@ mod tests {
         drop(listener);
         let Answer::Failed { problem, .. } = backend.post(Bytes::new()).await else { panic!("an answer") };
         assert!(problem.contains("refused"), "{problem}");
+    }
+
+    /// What `read` makes of an answer with this body.
+    async fn read_body(body: String) -> Answer {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let routes = axum::Router::new().fallback(async move || body);
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+        let answer = Backend::new(&url, None, REQUEST_TIMEOUT).unwrap().post(Bytes::new()).await;
+        server.abort();
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_longest_receipt_is_read_and_nothing_longer() {
+        let reason = r"\ud83d\udd12".repeat(REASON_CHARS);
+        let rejection = format!(r#"{{"offset":{},"reason":"{reason}"}}"#, i64::MIN);
+        let rejected = vec![rejection; BATCH_RECORDS].join(",");
+        let receipt = format!(r#"{{"stored":{0},"duplicate":{0},"rejected":[{rejected}]}}"#, u64::MAX);
+        let blanks = " ".repeat(ANSWER_BYTES - receipt.len());
+        for (body, is_read) in [(format!("{receipt}{blanks}"), true), (format!("{receipt}{blanks} "), false)] {
+            match read_body(body).await {
+                Answer::Receipt(receipt) => {
+                    assert!(is_read);
+                    assert_eq!(receipt.rejected.len(), BATCH_RECORDS);
+                    assert!(receipt.rejected.iter().all(|rejection| rejection.reason == "🔒".repeat(REASON_CHARS)));
+                }
+                Answer::Failed { problem, .. } => assert!(!is_read && problem.contains("longer than"), "{problem}"),
+                answer => panic!("{answer:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_problem_is_known_by_its_type() {
+        for (value, expected) in [
+            (PROBLEM_TYPE, true),
+            ("Application/Problem+JSON; charset=utf-8", true),
+            ("application/json", false),
+            ("text/html", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
+            assert_eq!(is_problem(&headers), expected, "{value}");
+        }
+        assert!(!is_problem(&HeaderMap::new()));
     }
 
     #[test]

@@ -110,11 +110,14 @@ impl Forwarder {
         loop {
             let (problem, retry_after) = match self.backend.post(body.clone()).await {
                 Answer::TooLarge => return Ok(Delivery::TooLarge),
+                Answer::TooLargeForProxy { .. } if chunk.len() > 1 => return Ok(Delivery::TooLarge),
                 Answer::Receipt(receipt) => match check_receipt(&receipt, chunk) {
                     Ok(()) => return Ok(Delivery::Receipt(receipt)),
                     Err(problem) => (problem, Duration::ZERO),
                 },
-                Answer::Failed { problem, retry_after } => (problem, retry_after),
+                Answer::TooLargeForProxy { problem, retry_after } | Answer::Failed { problem, retry_after } => {
+                    (problem, retry_after)
+                }
             };
             outage.get_or_insert_with(|| self.outages.begin(partition, &problem));
             tracing::debug!(partition, problem, "a batch will be posted again");

@@ -28,7 +28,7 @@ fn new_topic(name: &str) -> String {
 async fn missing_topics_are_created_and_take_what_they_must() {
     let kafka = Kafka::new(&real_cluster(), &new_topic("created"));
     let dead_letter_topic = format!("{}.dlq", kafka.topic);
-    let backend = Backend::start(|post| if post.offsets == [0] { Reply::Status(413) } else { Reply::Accept }).await;
+    let backend = Backend::start(|post| if post.offsets == [0] { Reply::TooLarge } else { Reply::Accept }).await;
     let consumer = Running::start(&kafka.servers, &kafka.topic, &backend.url);
     let topics = [(kafka.topic.as_str(), TOPIC_MESSAGE_BYTES), (&dead_letter_topic, DEAD_LETTER_MESSAGE_BYTES)];
     for (topic, max_message_bytes) in topics {

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ async fn a_batch_that_is_too_large_is_split_down_to_the_one_report_that_is() {
     let kafka = Kafka::new(&cluster.bootstrap_servers(), "split");
     kafka.write_many(1, 100).await;
     let backend = Backend::start(|post| match post.offsets[..] {
-        [57] => Reply::Status(413),
+        [57] => Reply::TooLarge,
         [_] => Reply::Accept,
-        _ => Reply::Status(413),
+        _ => Reply::TooLarge,
     })
     .await;
     let consumer = Running::start(&kafka.servers, "split", &backend.url);
@@ -31,6 +32,34 @@ async fn a_batch_that_is_too_large_is_split_down_to_the_one_report_that_is() {
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert_eq!(letters[0].payload.as_deref(), Some(report(57).as_bytes()));
     assert_eq!(letters[0].header("offset"), Some("57"));
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_takes_small_bodies_only_splits_batches_and_condemns_no_report() {
+    let cluster = mock_cluster("proxy", 1);
+    let kafka = Kafka::new(&cluster.bootstrap_servers(), "proxy");
+    kafka.write_many(1, 20).await;
+    let alone = Arc::new(AtomicUsize::new(0));
+    let tries = Arc::clone(&alone);
+    let backend = Backend::start(move |post| match post.offsets[..] {
+        [7] => {
+            tries.fetch_add(1, Ordering::Relaxed);
+            Reply::Status(413)
+        }
+        [_, _, _, ..] => Reply::Status(413),
+        _ if post.offsets.contains(&7) => Reply::Status(413),
+        _ => Reply::Accept,
+    })
+    .await;
+    let consumer = Running::start(&kafka.servers, "proxy", &backend.url);
+    eventually("the large one is tried again", async || (alone.load(Ordering::Relaxed) >= 3).then_some(())).await;
+    assert_eq!(backend.offsets()[&0], (0..7).collect::<Vec<i64>>());
+    assert_eq!(kafka.dead_letters(), []);
+    backend.now(|_| Reply::Accept);
+    eventually("all is committed", async || (kafka.committed(1) == [Some(20)]).then_some(())).await;
+    assert_eq!(backend.offsets()[&0], (0..20).collect::<Vec<i64>>());
+    assert_eq!(kafka.dead_letters(), []);
     consumer.stop().await;
 }
 

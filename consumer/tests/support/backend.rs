@@ -30,6 +30,9 @@ pub enum Reply {
     Accept,
     /// Accepts all but these offsets.
     Reject(Vec<i64>),
+    /// 413 as our backend says it.
+    TooLarge,
+    /// As any proxy says it.
     Status(u16),
     /// A receipt as it stands; nothing is kept.
     Receipt(IngestReceipt),
@@ -128,6 +131,9 @@ fn answer(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Response {
         reports: batch.records.iter().map(|record| record.report.get().to_owned()).collect(),
     };
     let rejected = match state.script.lock().unwrap()(&post) {
+        Reply::TooLarge => {
+            return (StatusCode::PAYLOAD_TOO_LARGE, [("content-type", "application/problem+json")], "{}").into_response();
+        }
         Reply::Status(status) => return StatusCode::from_u16(status).unwrap().into_response(),
         Reply::Receipt(receipt) => return axum::Json(receipt).into_response(),
         Reply::Accept => Vec::new(),
