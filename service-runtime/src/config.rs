@@ -167,7 +167,7 @@ fn explain(command: &Command, error: &clap::Error) -> Option<ConfigError> {
             let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
             let argument = argument(shown)?;
             let source = std::error::Error::source(error);
-            let hides_value = source.is_some_and(|source| source.is::<SecretError>());
+            let hides_value = source.is_some_and(<dyn std::error::Error>::is::<SecretError>);
             let is_secret = argument.is_hide_env_values_set();
             let value = match error.get(ContextKind::InvalidValue) {
                 Some(ContextValue::String(value)) if !is_secret && !hides_value => format!("\"{value}\" "),
