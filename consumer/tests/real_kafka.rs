@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use consumer::DEAD_LETTER_MESSAGE_BYTES;
-use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::message::{Header, OwnedHeaders};
 use support::backend::{Backend, Reply};
 use support::kafka::{Kafka, New, real_cluster, report};
 use support::{Running, eventually};
@@ -47,6 +48,51 @@ async fn missing_topics_are_created_and_take_what_they_must() {
     let letters = kafka.dead_letters();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].payload.as_deref(), Some(largest.as_bytes()));
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_topic_with_kafkas_own_limit_takes_the_largest_report_and_a_smaller_one_can_be_raised() {
+    let kafka = Kafka::new(&real_cluster(), &new_topic("limited"));
+    let dead_letter_topic = format!("{}.dlq", kafka.topic);
+    let limit = TOPIC_MESSAGE_BYTES.to_string();
+    let topics = [
+        NewTopic::new(&kafka.topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", &limit),
+        NewTopic::new(&dead_letter_topic, 1, TopicReplication::Fixed(1)),
+    ];
+    for created in kafka.admin().create_topics(&topics, &AdminOptions::new()).await.unwrap() {
+        created.unwrap();
+    }
+    let backend = Backend::start(|post| Reply::Reject(post.offsets.clone())).await;
+    let consumer = Running::start(&kafka.servers, &kafka.topic, &backend.url);
+    let largest = format!("\"{}\"", "x".repeat(MESSAGE_BYTES - 2));
+    let large_header = || OwnedHeaders::new().insert(Header { key: "large", value: Some(&vec![b'h'; 900_000]) });
+    let write = || New { partition: 0, key: Some(b"k"), payload: Some(largest.as_bytes()) };
+    kafka.write_with_headers(write(), large_header()).await;
+    eventually("it is committed", async || (kafka.committed(1) == [Some(1)]).then_some(())).await;
+    let letter = kafka.dead_letters().remove(0);
+    assert_eq!(letter.payload.as_deref(), Some(largest.as_bytes()));
+    assert_eq!(letter.header("dropped_headers"), Some("1"));
+
+    // digits that compression cannot make small enough
+    let set_limit = async |bytes: usize| {
+        let limit = bytes.to_string();
+        let config = AlterConfig::new(ResourceSpecifier::Topic(&dead_letter_topic)).set("max.message.bytes", &limit);
+        kafka.admin().alter_configs([&config], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    };
+    set_limit(1_000).await;
+    let mut state = 1_u64;
+    let digits = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + (state >> 33) as u8 % 10)
+    });
+    let random: String = std::iter::once('1').chain(digits.take(100_000)).collect();
+    kafka.write(New { partition: 0, key: None, payload: Some(random.as_bytes()) }).await;
+    eventually("it is rejected", async || (backend.answered(200) >= 2).then_some(())).await;
+    assert_eq!((kafka.committed(1), kafka.dead_letters().len()), (vec![Some(1)], 1));
+    set_limit(DEAD_LETTER_MESSAGE_BYTES).await;
+    eventually("it is committed", async || (kafka.committed(1) == [Some(2)]).then_some(())).await;
+    assert_eq!(kafka.dead_letters()[1].payload.as_deref(), Some(random.as_bytes()));
     consumer.stop().await;
 }
 

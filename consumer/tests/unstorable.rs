@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use consumer::DEAD_LETTER_MESSAGE_BYTES;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use support::backend::{Backend, Reply};
 use support::kafka::{Kafka, New, mock_cluster, report};
@@ -135,6 +137,31 @@ async fn poison_never_reaches_the_backend_and_never_stops_the_partition() {
     assert_eq!(payloads, [&poison[..], &[None]].concat());
     assert!(letters.iter().all(|letter| letter.header("reason").is_some_and(|reason| !reason.is_empty())));
     assert_eq!(backend.answered(413) + backend.answered(418), 0);
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_larger_than_a_dead_letter_may_be_is_cut_and_says_so() {
+    let cluster = mock_cluster("cut", 1);
+    let kafka = Kafka::new(&cluster.bootstrap_servers(), "cut");
+    let (key, payload) = (vec![b'k'; 100_000], vec![b'p'; DEAD_LETTER_MESSAGE_BYTES + 1]);
+    let headers = OwnedHeaders::new()
+        .insert(Header { key: "large", value: Some(&vec![b'h'; 900_000]) })
+        .insert(Header { key: "trace", value: Some("0af7") });
+    kafka.write_with_headers(New { partition: 0, key: Some(&key), payload: Some(&payload) }, headers).await;
+    let backend = Backend::start(|_| Reply::Accept).await;
+    let consumer = Running::start(&kafka.servers, "cut", &backend.url);
+    eventually("it is committed", async || (kafka.committed(1) == [Some(1)]).then_some(())).await;
+    let letter = kafka.dead_letters().remove(0);
+    assert!(letter.key.as_ref().is_some_and(|found| key.starts_with(found) && found.len() == 64 * 1024));
+    let carried = DEAD_LETTER_MESSAGE_BYTES - 256 * 1024;
+    assert!(letter.payload.as_ref().is_some_and(|found| payload.starts_with(found) && found.len() == carried));
+    let payload_bytes = payload.len().to_string();
+    for (name, value) in [("trace", "0af7"), ("key_bytes", "100000"), ("payload_bytes", &payload_bytes), ("dropped_headers", "1")]
+    {
+        assert_eq!(letter.header(name), Some(value), "{name}");
+    }
+    assert_eq!(letter.header("large"), None);
     consumer.stop().await;
 }
 

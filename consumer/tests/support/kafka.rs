@@ -6,7 +6,7 @@ use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Headers, Message, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
@@ -64,7 +64,11 @@ impl Kafka {
     }
 
     pub async fn write(&self, message: New<'_>) -> i64 {
-        let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic).partition(message.partition);
+        self.write_with_headers(message, OwnedHeaders::new()).await
+    }
+
+    pub async fn write_with_headers(&self, message: New<'_>, headers: OwnedHeaders) -> i64 {
+        let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic).partition(message.partition).headers(headers);
         (record.key, record.payload) = (message.key, message.payload);
         self.producer.send(record, TIMEOUT).await.unwrap().offset
     }
