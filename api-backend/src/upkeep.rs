@@ -29,19 +29,23 @@ pub async fn announce_silent_hosts(store: Store, live: Live, shutdown: Shutdown)
         () = shutdown.requested() => return Ok(()),
         () = tokio::time::sleep(GRACE) => {}
     }
-    let mut rounds = Rounds::every(LOOK_FOR_SILENT_HOSTS, shutdown);
+    let mut rounds = Rounds::every(LOOK_FOR_SILENT_HOSTS, shutdown.clone());
     while rounds.next().await {
-        if let Err(error) = announce(&store, &live).await {
+        if let Err(error) = announce(&store, &live, &shutdown).await {
             warn!(%error, "cannot look for silent hosts, trying again");
         }
     }
     Ok(())
 }
 
-async fn announce(store: &Store, live: &Live) -> store::Result<()> {
+async fn announce(store: &Store, live: &Live, shutdown: &Shutdown) -> store::Result<()> {
     let now = now_ms();
     let silent = store::hosts::silent(&mut *store.read().await?, now).await?;
     for host_id in silent {
+        // a whole room may have gone silent at once
+        if shutdown.is_requested() {
+            return Ok(());
+        }
         let mut transaction = store.begin().await?;
         if !store::hosts::mark_down(&mut transaction, &host_id, now).await? {
             continue;
