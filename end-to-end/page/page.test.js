@@ -78,7 +78,7 @@ test("a page stays open over the death of the backend", async () => {
 });
 
 test("with a token the page asks for it once", async () => {
-  const standalone = await Standalone.start({ API_TOKEN: "open sesame", INGEST_TOKEN: "for consumers" });
+  const standalone = await Standalone.start({ API_TOKEN: "open-sesame", INGEST_TOKEN: "for-consumers" });
   const context = await browser.newContext();
   const page = await context.newPage();
   await page.goto(standalone.url);
