@@ -87,7 +87,7 @@ test("with a token the page asks for it once", async () => {
   await page.locator("#error", { hasText: "not the API token" }).waitFor();
   assert.equal(await page.locator("#main").isVisible(), false);
   await picture(page, "sign-in");
-  await page.getByLabel("API token").fill("open sesame");
+  await page.getByLabel("API token").fill("open-sesame");
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.locator("#machines tr td.up").waitFor();
   const [cookie] = await context.cookies();
