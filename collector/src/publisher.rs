@@ -15,13 +15,11 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use service_runtime::kafka::{KafkaConfig, Topic, ensure_topics};
 use service_runtime::{Health, Shutdown};
-use wire_model::limits::MESSAGE_BYTES;
+use wire_model::limits::TOPIC_MESSAGE_BYTES;
 
 use crate::telemetry::{delivered, failed, produced, waiting};
 
 const CHECK: &str = "kafka";
-/// Room for the key and Kafka's own framing around the largest report.
-const MAX_MESSAGE_BYTES: usize = MESSAGE_BYTES + 64 * 1024;
 /// Reports in memory while Kafka cannot be reached.
 const QUEUE_KILOBYTES: usize = 64 * 1024;
 const QUEUE_MESSAGES: usize = 10_000;
@@ -49,7 +47,7 @@ impl Publisher {
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
-            .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+            .set("message.max.bytes", TOPIC_MESSAGE_BYTES.to_string())
             .set("queue.buffering.max.kbytes", QUEUE_KILOBYTES.to_string())
             .set("queue.buffering.max.messages", QUEUE_MESSAGES.to_string())
             .set("delivery.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
@@ -111,7 +109,7 @@ pub(crate) async fn ensure_topic(kafka: KafkaConfig, shutdown: Shutdown) -> anyh
     let topic = Topic {
         name: kafka.kafka_topic_name.clone(),
         partitions: kafka.kafka_topic_partitions,
-        max_message_bytes: MAX_MESSAGE_BYTES,
+        max_message_bytes: TOPIC_MESSAGE_BYTES,
     };
     ensure_topics(&kafka, &[topic], &shutdown).await?;
     shutdown.requested().await;
