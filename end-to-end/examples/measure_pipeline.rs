@@ -61,10 +61,9 @@ async fn follow_live() {
     let stack = Stack::new("measure").await;
     let backend = stack.start_ready_backend().await;
     let consumer = stack.start_consumer(&stack.group);
-    let rule =
-        json!({"scope": {"kind": "container"}, "metric": "container.memory.utilization", "direction": "above", "value": 0.5});
+    let rule = json!({"scope": {"kind": "container"}, "metric": "container.memory.utilization", "direction": "above", "value": 0.5, "severity": "info"});
     stack.api.create("thresholds", &rule).await;
-    let rule = json!({"scope": {"kind": "host"}, "metric": "system.cpu.utilization", "direction": "above", "value": 0.3});
+    let rule = json!({"scope": {"kind": "host"}, "metric": "system.cpu.utilization", "direction": "above", "value": 0.3, "severity": "info"});
     stack.api.create("thresholds", &rule).await;
     let mut loadgen = stack.start_loadgen(&["--hosts=200", "--containers=10", "--interval-ms=2000"]);
     within(60, "reports are stored", async || (stack.database.count_reports().await > 400).then_some(())).await;
