@@ -1,6 +1,6 @@
 //! How far a consumer group is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -21,7 +21,7 @@ pub fn lag(topic: &str, group: &str) -> i64 {
     for (partition, low, high) in watermarks(&client, topic) {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, partition);
-        let committed = client.committed_offsets(list, TIMEOUT).unwrap();
+        let committed = committed(&client, &list);
         let committed = match committed.elements()[0].offset() {
             Offset::Offset(offset) => offset,
             _ => low,
@@ -29,6 +29,18 @@ pub fn lag(topic: &str, group: &str) -> i64 {
         lag += high - committed;
     }
     lag
+}
+
+/// A cluster that is still young moves the group's coordinator about: asked again until it answers.
+fn committed(client: &BaseConsumer, list: &TopicPartitionList) -> TopicPartitionList {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match client.committed_offsets(list.clone(), TIMEOUT) {
+            Ok(committed) => return committed,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Messages in a topic; 0 if it does not exist.

@@ -187,7 +187,9 @@ pub struct Topic {
 pub async fn ensure_topics(kafka: &KafkaConfig, topics: &[Topic], shutdown: &Shutdown) -> anyhow::Result<bool> {
     for wait in backoff(FIRST_RETRY, LONGEST_RETRY) {
         match create_missing(kafka, topics).await {
-            Ok(()) => return Ok(true),
+            Ok(true) => return Ok(true),
+            // just created: looked for again, because not every broker knows it at once
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), retry_ms = wait.as_millis(), "Kafka's topics are not there yet");
             }
@@ -200,12 +202,13 @@ pub async fn ensure_topics(kafka: &KafkaConfig, topics: &[Topic], shutdown: &Shu
     Ok(false)
 }
 
-async fn create_missing(kafka: &KafkaConfig, topics: &[Topic]) -> anyhow::Result<()> {
+/// Whether all topics were there already; those that were not are created.
+async fn create_missing(kafka: &KafkaConfig, topics: &[Topic]) -> anyhow::Result<bool> {
     let config = kafka.client_config();
     let wanted = topics.to_vec();
     let missing = tokio::task::spawn_blocking(move || missing_topics(&config, wanted)).await.context("ask for the topics")??;
     if missing.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let admin: AdminClient<DefaultClientContext> = kafka.client_config().create().context("create a Kafka admin client")?;
     let limits: Vec<String> = missing.iter().map(|topic| topic.max_message_bytes.to_string()).collect();
@@ -225,7 +228,7 @@ async fn create_missing(kafka: &KafkaConfig, topics: &[Topic]) -> anyhow::Result
             Err((name, code)) => return Err(anyhow!("the topic {name} does not exist and cannot be created: {code}")),
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Asked as a consumer: a producer's question would make brokers with automatic creation create the topic.

@@ -1,6 +1,6 @@
 //! A broker's topic as the tests see it: written to, read from, and what the group has committed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
@@ -93,7 +93,15 @@ impl Kafka {
         let client: BaseConsumer = config(&self.servers).set("group.id", group).create().unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, partitions - 1);
-        let committed = client.committed_offsets(list, TIMEOUT).unwrap();
+        let deadline = Instant::now() + TIMEOUT;
+        let committed = loop {
+            match client.committed_offsets(list.clone(), TIMEOUT) {
+                Ok(committed) => break committed,
+                // a cluster that is still young moves the group's coordinator about
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         committed
             .elements()
             .iter()
