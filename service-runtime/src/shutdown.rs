@@ -28,11 +28,6 @@ impl Shutdown {
         self.0.cancelled().await;
     }
 
-    /// A wish of its own that also comes true with this one.
-    pub fn child(&self) -> Shutdown {
-        Shutdown(self.0.child_token())
-    }
-
     /// SIGTERM and SIGINT ask for the end; a second one changes nothing.
     pub(crate) fn on_signal(&self) -> std::io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -94,7 +94,7 @@ mod tests {
         for (result, message) in [(Ok(()), None), (Err(anyhow!("disk full")), Some("task writer: disk full"))] {
             let shutdown = Shutdown::new();
             let mut supervisor = Supervisor::new(shutdown.clone());
-            let child = shutdown.child();
+            let child = shutdown.clone();
             supervisor.spawn("writer", async move {
                 child.requested().await;
                 result
