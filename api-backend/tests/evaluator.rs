@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use api_backend::thresholds::evaluator::{CloseReason, HostState, Transition, evaluate, gap_ms};
 use api_backend::thresholds::{Direction, Kind, RuleSet, Severity, Threshold, machine_readings};
 use proptest::prelude::*;
-use wire_model::{Cell, HostInfo, HostReport, Table};
+use wire_model::{Cell, HostInfo, HostReport, Removed, Table};
 
 const METRIC: &str = "system.filesystem.utilization";
 const INTERVAL_MS: u32 = 2_000;
@@ -47,8 +47,10 @@ fn report(at: i64, sample: Sample) -> HostReport {
         seq: 1,
         at,
         interval_ms: INTERVAL_MS,
+        previous: None,
         metrics: BTreeMap::new(),
         tables,
+        removed: Removed::default(),
     }
 }
 

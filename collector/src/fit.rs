@@ -131,7 +131,7 @@ fn drop_labels(table: &mut Table, limit: usize) {
 mod tests {
     use proptest::prelude::*;
     use wire_model::limits::MESSAGE_BYTES;
-    use wire_model::{HostInfo, SCHEMA};
+    use wire_model::{HostInfo, Removed, SCHEMA};
 
     use super::*;
 
@@ -145,7 +145,18 @@ mod tests {
             cpus: None,
             collector: None,
         };
-        HostReport { schema: SCHEMA, host, epoch: 1, seq: 1, at: 1, interval_ms: 2000, metrics: BTreeMap::new(), tables }
+        HostReport {
+            schema: SCHEMA,
+            host,
+            epoch: 1,
+            seq: 1,
+            at: 1,
+            interval_ms: 2000,
+            previous: None,
+            metrics: BTreeMap::new(),
+            tables,
+            removed: Removed::default(),
+        }
     }
 
     fn containers(count: usize, labels: usize, chars: usize) -> BTreeMap<String, Table> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use wire_model::{CONTAINER_TABLE, HostInfo, HostReport, SCHEMA, Table, limits};
+use wire_model::{CONTAINER_TABLE, HostInfo, HostReport, Removed, SCHEMA, Table, limits};
 
 use crate::containers::Containers;
 use crate::fit;
@@ -54,8 +54,10 @@ impl Sampler {
             seq: 0,
             at: 0,
             interval_ms,
+            previous: None,
             metrics: BTreeMap::new(),
             tables: BTreeMap::new(),
+            removed: Removed::default(),
         };
         Ok(Sampler {
             report,

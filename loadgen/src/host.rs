@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use wire_model::catalog::Subject;
-use wire_model::{Cell, HostInfo, HostReport, SCHEMA, Table};
+use wire_model::{Cell, HostInfo, HostReport, Removed, SCHEMA, Table};
 
 use crate::values::{self, Values};
 
@@ -44,8 +44,10 @@ impl Host {
             seq: 0,
             at: 0,
             interval_ms,
+            previous: None,
             metrics: BTreeMap::new(),
             tables: BTreeMap::new(),
+            removed: Removed::default(),
         };
         let filesystems = FILESYSTEMS.iter().map(|(path, kind)| vec![Cell::from(*path), Cell::from(*kind)]);
         let containers = (0..containers).map(|index| container(number, index, started_at_ms, &mut rng));

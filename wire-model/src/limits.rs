@@ -32,3 +32,5 @@ pub const FUTURE_MS: i64 = 10 * 60 * 1_000;
 pub const INTERVAL_MS_MIN: u32 = 100;
 /// Longest collection interval.
 pub const INTERVAL_MS_MAX: u32 = 3_600_000;
+/// Partitions of which one consumer speaks at once.
+pub const PARTITIONS: usize = 10_000;

@@ -1,5 +1,6 @@
 //! `HostReport`: what one collector says of its host and all its containers at one instant. One Kafka message.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,7 +14,8 @@ pub const CONTAINER_TABLE: &str = "container";
 
 /// One report. The message key in Kafka is `host.id`.
 ///
-/// (`host.id`, `epoch`, `seq`) names a report in the ledger, (`host.id`, `at`) in the store.
+/// (`host.id`, `epoch`, `seq`) names a report in the ledger, (`host.id`, `at`) in the store. `previous` and `removed` tell the
+/// ledger what is missing before this report, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostReport {
     /// Always [`SCHEMA`].
@@ -28,12 +30,79 @@ pub struct HostReport {
     pub at: i64,
     /// Configured distance to the next report.
     pub interval_ms: u32,
+    /// The last report of the epochs before this one, as far as the collector knows; the same in all reports of an epoch.
+    /// `None` at the collector's first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ReportId>,
     /// Metrics of the host itself by catalog name; `None` (`null`) where a value could not be read.
     #[serde(with = "numbers")]
     pub metrics: BTreeMap<String, Option<f64>>,
     /// Parts of the host by table name: filesystem, disk, network, sensor, container. A table that could not be read is
     /// absent; one that is there is complete, so a missing row means that the device or container is gone.
     pub tables: BTreeMap<String, Table>,
+    /// Reports that the collector made just before this one and then had to remove from its spool; absent when there are none.
+    /// Written last, when the report leaves the spool: see [`with_removed`].
+    #[serde(default, skip_serializing_if = "Removed::is_none")]
+    pub removed: Removed,
+}
+
+/// Names a report among those of its host, in the order in which they were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReportId {
+    /// Start of the collector.
+    pub epoch: u64,
+    /// Number in the epoch, from 1.
+    pub seq: u64,
+}
+
+/// How many reports a collector had to remove, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// The spool was full: one report of ten was kept.
+    #[serde(default)]
+    pub thinned: u64,
+    /// The spool was full of thinned reports, or Kafka would never take the report.
+    #[serde(default)]
+    pub dropped: u64,
+    /// The spool's disk gave back something else than was written.
+    #[serde(default)]
+    pub damaged: u64,
+}
+
+impl Removed {
+    /// Whether nothing was removed.
+    pub fn is_none(&self) -> bool {
+        *self == Removed::default()
+    }
+
+    /// Of all kinds together.
+    pub fn total(&self) -> u64 {
+        self.thinned.saturating_add(self.dropped).saturating_add(self.damaged)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Removed) -> Removed {
+        Removed {
+            thinned: self.thinned.saturating_add(other.thinned),
+            dropped: self.dropped.saturating_add(other.dropped),
+            damaged: self.damaged.saturating_add(other.damaged),
+        }
+    }
+}
+
+/// The bytes that [`with_removed`] adds at most.
+pub const REMOVED_BYTES: usize = 128;
+
+/// An encoded report (of [`HostReport::encode`], with nothing removed) as the message that also says what was removed before it.
+/// At most [`REMOVED_BYTES`] longer, and the same bytes when nothing was.
+pub fn with_removed(message: &[u8], removed: Removed) -> Cow<'_, [u8]> {
+    if removed.is_none() {
+        return Cow::Borrowed(message);
+    }
+    let body = message.strip_suffix(b"}").unwrap_or(message);
+    let removed = serde_json::to_string(&removed).expect("numbers write to memory");
+    Cow::Owned([body, b",\"removed\":", removed.as_bytes(), b"}"].concat())
 }
 
 /// The host as it describes itself.

@@ -48,10 +48,23 @@ fn check_host(report: &HostReport) -> Result<(), ReportError> {
 }
 
 fn check_counters(report: &HostReport, now_ms: i64) -> Result<(), ReportError> {
-    for (what, value) in [("epoch", report.epoch), ("seq", report.seq)] {
+    let (previous, removed) = (report.previous.unwrap_or_default(), report.removed);
+    for (what, value) in [
+        ("epoch", report.epoch),
+        ("seq", report.seq),
+        ("previous.epoch", previous.epoch),
+        ("previous.seq", previous.seq),
+        ("the number of removed reports", removed.total()),
+    ] {
         if i64::try_from(value).is_err() {
             return Err(ReportError::Invalid(format!("{what} {value} does not fit 63 bits")));
         }
+    }
+    if report.previous.is_some_and(|previous| previous.epoch >= report.epoch) {
+        return Err(ReportError::Invalid(format!(
+            "epoch {} does not come after the previous one, {}",
+            report.epoch, previous.epoch
+        )));
     }
     if !(limits::INTERVAL_MS_MIN..=limits::INTERVAL_MS_MAX).contains(&report.interval_ms) {
         return Err(ReportError::Invalid(format!(

@@ -165,6 +165,10 @@ fn what_is_no_report_says_why() {
     check("system.network.receive", "system.filesystem.usage", "stands in another part");
     check("system.network.receive", "system.cpu.utilization", "stands in another part");
     check("\"epoch\":3", "\"epoch\":-3", "not a report");
+    check("\"epoch\":3", "\"epoch\":2", "does not come after the previous one");
+    check("\"seq\":900", "\"seq\":9223372036854775808", "previous.seq 9223372036854775808 does not fit 63 bits");
+    check("\"thinned\":9", "\"thinned\":9223372036854775808", "does not fit 63 bits");
+    check("\"thinned\":9", "\"thinned\":-9", "not a report");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use wire_model::{Cell, HostInfo, HostReport, IngestReceipt, Table};
+use wire_model::{Cell, HostInfo, HostReport, IngestReceipt, Removed, Table};
 
 /// One database that ends with the test.
 pub struct Database {
@@ -240,8 +240,10 @@ pub fn report(host: &str, at: i64, cpu: f64, containers: &[(&str, &str, f64)]) -
         seq: u64::try_from(at).unwrap(),
         at,
         interval_ms: 2_000,
+        previous: None,
         metrics: BTreeMap::from([("system.cpu.utilization".to_owned(), Some(cpu))]),
         tables: BTreeMap::from([("filesystem".to_owned(), filesystem), ("container".to_owned(), container)]),
+        removed: Removed::default(),
     }
 }
 
