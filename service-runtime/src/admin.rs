@@ -14,11 +14,19 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
+use crate::server::{self, Limits};
 use crate::{Shutdown, telemetry};
 
 /// Histograms keep raw values until upkeep folds them into buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
+/// A few scrapers and health checks, each a moment.
+const LIMITS: Limits = Limits {
+    connections: 64,
+    head_timeout: Duration::from_secs(30),
+    write_timeout: Duration::from_secs(10),
+    last_requests: Duration::from_secs(1),
+};
 
 /// `ADMIN_LISTEN_ADDR`: an address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +99,11 @@ pub async fn serve_on(listener: TcpListener, health: Health, shutdown: Shutdown)
         .route("/readyz", get(ready))
         .route("/metrics", get(async || telemetry::prometheus().render()))
         .with_state(health);
-    let ended = shutdown.clone();
-    let server = axum::serve(listener, routes).with_graceful_shutdown(async move { ended.requested().await });
     tokio::select! {
-        served = server => served.context("serve admin requests"),
-        () = keep_metrics_small() => Ok(()),
-        // a scraper that keeps its connection open must not hold up the exit
-        () = async { shutdown.requested().await; tokio::time::sleep(Duration::from_secs(1)).await } => Ok(()),
+        () = server::serve(routes, listener, LIMITS, shutdown) => {}
+        () = keep_metrics_small() => {}
     }
+    Ok(())
 }
 
 /// Never ends. Several services in one process may do it side by side.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{self, ConfigError, ServiceConfig, Start};
 use crate::{Shutdown, admin, telemetry};
@@ -28,6 +29,7 @@ where
     if let Err(error) = telemetry::start() {
         return refuse(&error);
     }
+    allow_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -55,6 +57,14 @@ where
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+/// As many files and connections as the process may have: the lower limit that it starts with is for programs that use `select`.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 

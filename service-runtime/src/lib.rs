@@ -10,6 +10,7 @@ mod boot;
 pub mod config;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod server;
 mod shutdown;
 mod supervisor;
 mod telemetry;

@@ -1,13 +1,20 @@
 //! Query and body, with what is wrong with them as problem+json. Names that nobody knows are refused: a typing error in a filter
 //! must not answer with everything.
 
+use std::time::Duration;
+
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::{Json, RequestPartsExt};
 use serde::de::DeserializeOwned;
 
 use super::Problem;
+
+/// How long the body of a request may take to come: 50 kB/s for the largest batch.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The query, into a struct with `deny_unknown_fields`.
 pub(super) struct Params<T>(pub(super) T);
@@ -44,13 +51,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
-        match Json::<T>::from_request(request, state).await {
+        match in_time(Json::<T>::from_request(request, state)).await? {
             Ok(Json(body)) => Ok(Body(body)),
             // the shape is a matter of sense, not of syntax
             Err(JsonRejection::JsonDataError(error)) => Err(Problem::unprocessable(error.body_text())),
             Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
         }
     }
+}
+
+/// The body as bytes.
+pub(super) async fn bytes(request: Request) -> Result<Bytes, Problem> {
+    let body = in_time(Bytes::from_request(request, &())).await?;
+    body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))
+}
+
+/// What is read of a body, or 408: a client that sends it byte by byte does not keep its place.
+async fn in_time<T>(read: impl Future<Output = T>) -> Result<T, Problem> {
+    let late = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
+    tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, late))
 }
 
 /// `limit` of a list.

@@ -1,22 +1,17 @@
 //! `POST /ingest`.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use wire_model::IngestReceipt;
 
-use super::{App, Problem};
+use super::{App, BATCH_WAIT, BATCHES, Problem, extract};
 use crate::ingest::{BatchError, DecodedBatch};
 use crate::time::now_ms;
 
 /// Answers after COMMIT: what the receipt counts as stored or duplicate need never be sent again.
-pub(super) async fn ingest(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<IngestReceipt>, Problem> {
+pub(super) async fn ingest(State(app): State<App>, request: Request) -> Result<Json<IngestReceipt>, Problem> {
+    let headers = request.headers();
     // a form of another site could send plain text to a backend that is open on loopback, but not this without asking first
     let is_json = headers
         .get(header::CONTENT_TYPE)
@@ -25,12 +20,16 @@ pub(super) async fn ingest(
     if !is_json {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type is not application/json"));
     }
-    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let zstd = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity") => false,
         Some(b"zstd") => true,
         Some(_) => return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is neither zstd nor identity")),
     };
+    // before the body is read, so that what waits takes no memory
+    let _place = tokio::time::timeout(BATCH_WAIT, app.batches.acquire())
+        .await
+        .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("{BATCHES} batches are in work, try again")))?;
+    let body = extract::bytes(request).await?;
     let decoded = tokio::task::spawn_blocking(move || DecodedBatch::decode(&body, zstd, now_ms()));
     let batch = decoded
         .await

@@ -19,7 +19,6 @@ mod violations;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -28,13 +27,16 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use jiff::tz::TimeZone;
 use service_runtime::Shutdown;
+use service_runtime::server::{self, Limits};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 use wire_model::limits;
 
 pub use cors::Origins;
+pub use extract::BODY_TIMEOUT;
 pub use problem::Problem;
 
 use crate::Config;
@@ -44,8 +46,19 @@ use access::Access;
 
 /// How long a request may take, streams excepted.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests may go on after the shutdown began.
-const LAST_REQUESTS: Duration = Duration::from_secs(5);
+/// Streams leave [`LIMITS`] room for everything else: half of the connections can never be taken by them.
+pub const STREAMS: usize = 1_000;
+/// What clients may take of connections and of waiting.
+pub const LIMITS: Limits = Limits {
+    connections: 2 * STREAMS,
+    head_timeout: Duration::from_secs(30),
+    write_timeout: Duration::from_secs(30),
+    last_requests: Duration::from_secs(5),
+};
+/// Batches in work at once, each of up to 16 MiB when inflated; more wait for [`BATCH_WAIT`].
+const BATCHES: usize = 16;
+/// How long a batch waits for its turn before its consumer is asked to come back.
+const BATCH_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of a request's body, ingest excepted.
 const BODY_BYTES: usize = 64 * 1024;
 
@@ -58,6 +71,8 @@ pub struct App {
     access: Arc<Access>,
     origins: Option<Origins>,
     zone: TimeZone,
+    /// Places for batches.
+    batches: Arc<Semaphore>,
     shutdown: Shutdown,
 }
 
@@ -77,6 +92,7 @@ impl App {
             access: Arc::new(Access::new(config.ingest_token.as_ref(), config.api_token.as_ref())),
             origins: config.cors_allowed_origins.clone(),
             zone: config.tz.clone().map_or_else(TimeZone::system, |zone| zone.0),
+            batches: Arc::new(Semaphore::new(BATCHES)),
             shutdown,
         })
     }
@@ -130,12 +146,8 @@ async fn end_in_time(request: Request, next: Next) -> Result<Response, Problem> 
     tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.map_err(late)
 }
 
-/// Serves until shutdown, then lets requests end; a client that never ends its request or never reads its answer is cut off.
+/// Serves until shutdown.
 pub async fn serve(app: App, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    let asked = shutdown.clone();
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move { asked.requested().await });
-    tokio::select! {
-        served = server => served.context("serve requests"),
-        () = async { shutdown.requested().await; tokio::time::sleep(LAST_REQUESTS).await } => Ok(()),
-    }
+    server::serve(router(app), listener, LIMITS, shutdown).await;
+    Ok(())
 }
