@@ -14,7 +14,9 @@ pub mod thresholds;
 pub mod time;
 mod upkeep;
 pub mod violation;
+mod watch;
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -44,7 +46,12 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
     health.set("database", Err("not connected yet".to_owned()));
     let mut tasks = Supervisor::new(shutdown.clone());
     tasks.spawn("admin server", admin::serve(config.admin_listen_addr, health.clone(), shutdown.clone()));
-    let Some(store) = connect(&config, &health, &shutdown).await? else { return tasks.run().await };
+    let same_listener = listener.as_fd().try_clone_to_owned().and_then(|fd| TcpListener::from_std(fd.into()));
+    let connected = tokio::select! {
+        connected = connect(&config, &health, &shutdown) => connected?,
+        () = api::serve_nothing(same_listener.context("share the listener")?, shutdown.clone()) => None,
+    };
+    let Some(store) = connected else { return tasks.run().await };
 
     let newest = live::newest_event(&store).await.context("read the events")?;
     let live = Live::default();
@@ -53,7 +60,7 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
     tasks.spawn("values", live::follow_values(store.clone(), live.clone(), shutdown.clone()));
     tasks.spawn("silent hosts", upkeep::announce_silent_hosts(store.clone(), live.clone(), shutdown.clone()));
     tasks.spawn("retention", upkeep::remove_old(store.clone(), config.raw_retention_days, shutdown.clone()));
-    tasks.spawn("database watch", upkeep::watch_database(store.clone(), health, shutdown.clone()));
+    tasks.spawn("database watch", watch::watch_database(store.clone(), health, shutdown.clone()));
     info!(address = %listener.local_addr().context("read the address")?, "api-backend listens");
     let app = api::App::new(&config, store.clone(), ingest, live, shutdown.clone())?;
     tasks.spawn("api", api::serve(app, listener, shutdown));
@@ -62,7 +69,7 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
     result
 }
 
-/// Waits for a database that cannot be reached; any other fault ends the service. `None` when the shutdown came first.
+/// Waits for a database that cannot be reached or written to; any other fault ends the service. `None` when the shutdown came first.
 async fn connect(config: &Config, health: &Health, shutdown: &Shutdown) -> anyhow::Result<Option<Store>> {
     let database = config.database()?;
     for wait in backoff(FIRST_RETRY, LONGEST_RETRY) {
@@ -75,8 +82,8 @@ async fn connect(config: &Config, health: &Health, shutdown: &Shutdown) -> anyho
                 health.set("database", Ok(()));
                 return Ok(Some(store));
             }
-            Err(error) if is_unreachable(&error) => {
-                warn!(error = format!("{error:#}"), retry_ms = wait.as_millis(), "the database cannot be reached");
+            Err(error) if is_passing(&error) => {
+                warn!(error = format!("{error:#}"), retry_ms = wait.as_millis(), "the database cannot be used, trying again");
                 health.set("database", Err(format!("{error:#}")));
             }
             Err(error) => return Err(error),
@@ -89,13 +96,6 @@ async fn connect(config: &Config, health: &Health, shutdown: &Shutdown) -> anyho
     Ok(None)
 }
 
-fn is_unreachable(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()).any(|error| match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-        // too many connections, shutting down, starting
-        sqlx::Error::Database(error) => {
-            matches!(error.message(), message if message.contains("Too many connections") || message.contains("shutdown"))
-        }
-        _ => false,
-    })
+fn is_passing(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()).any(store::is_passing)
 }

@@ -1,13 +1,14 @@
-//! What a backend does without being asked: announce hosts that went silent, remove what is old, watch the database. Every
+//! What a backend does without being asked: announce hosts that went silent, remove what is old. Every
 //! backend does all of it; the statements are such that two of them do no more than one.
 
 use std::time::Duration;
 
-use service_runtime::{Health, Shutdown};
+use service_runtime::Shutdown;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::live::Live;
+use crate::store::hosts::HostRow;
 use crate::store::{self, Store};
 use crate::thresholds::Kind;
 use crate::time::now_ms;
@@ -19,8 +20,9 @@ const GRACE: Duration = Duration::from_secs(30);
 const REMOVE_OLD: Duration = Duration::from_secs(60);
 /// Pause between two steps of removal, so that ingest goes first.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
-const WATCH_DATABASE: Duration = Duration::from_secs(1);
-const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A round that takes longer waits for a connection that is dead; the next one goes on where it was.
+const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(60);
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(600);
 const DAY_MS: i64 = 86_400_000;
 
 /// Announces hosts that went silent.
@@ -31,7 +33,7 @@ pub async fn announce_silent_hosts(store: Store, live: Live, shutdown: Shutdown)
     }
     let mut rounds = Rounds::every(LOOK_FOR_SILENT_HOSTS, shutdown.clone());
     while rounds.next().await {
-        if let Err(error) = announce(&store, &live, &shutdown).await {
+        if let Err(error) = store::in_time(ANNOUNCE_TIMEOUT, announce(&store, &live, &shutdown)).await {
             warn!(%error, "cannot look for silent hosts, trying again");
         }
     }
@@ -46,28 +48,36 @@ async fn announce(store: &Store, live: &Live, shutdown: &Shutdown) -> store::Res
         if shutdown.is_requested() {
             return Ok(());
         }
-        let mut transaction = store.begin().await?;
-        if !store::hosts::mark_down(&mut transaction, &host_id, now).await? {
-            continue;
+        if let Some(name) = store.with_patience(|| announce_one(store, &host_id, now)).await? {
+            live.wake();
+            info!(host_id, host_name = name, "host is silent");
         }
-        let hosts = store::hosts::lock_or_create(&mut transaction, store.dialect(), &[&host_id]).await?;
-        let Some(host) = hosts.first().map(|host| &host.row) else { continue };
-        let machines = store::machines::present(&mut transaction, host.host_key).await?;
-        let Some(row) = machines.iter().find(|row| row.kind == Kind::Host) else { continue };
-        let event = machine::event("machine.down", row, &host.host_id, &row.name, "down", host.last_report_at);
-        store::events::append(&mut transaction, &[event], now).await?;
-        transaction.commit().await?;
-        live.wake();
-        info!(host_id, host_name = row.name, "host is silent");
     }
     Ok(())
+}
+
+/// Marks a host as down, unless somebody else did or it is back. Its name if it was this one.
+async fn announce_one(store: &Store, host_id: &str, now: i64) -> store::Result<Option<String>> {
+    let mut transaction = store.begin().await?;
+    if !store::hosts::mark_down(&mut transaction, host_id, now).await? {
+        return Ok(None);
+    }
+    let hosts = store::hosts::lock_or_create(&mut transaction, store.dialect(), &[host_id]).await?;
+    let Some(host) = hosts.first().map(|host| &host.row) else { return Ok(None) };
+    let machines = store::machines::present(&mut transaction, host.host_key).await?;
+    let Some(row) = machines.iter().find(|row| row.kind == Kind::Host) else { return Ok(None) };
+    let event = machine::event("machine.down", row, &host.host_id, &row.name, "down", host.last_report_at);
+    store::events::append(&mut transaction, &[event], now).await?;
+    transaction.commit().await?;
+    Ok(Some(row.name.clone()))
 }
 
 /// Removes reports and events older than `days`, and containers that are gone for as long.
 pub async fn remove_old(store: Store, days: u32, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut rounds = Rounds::every(REMOVE_OLD, shutdown.clone());
     while rounds.next().await {
-        if let Err(error) = remove(&store, now_ms() - i64::from(days) * DAY_MS, &shutdown).await {
+        let round = remove(&store, now_ms() - i64::from(days) * DAY_MS, &shutdown);
+        if let Err(error) = store::in_time(REMOVE_TIMEOUT, round).await {
             warn!(%error, "cannot remove what is old, trying again");
         }
     }
@@ -78,9 +88,7 @@ async fn remove(store: &Store, before: i64, shutdown: &Shutdown) -> store::Resul
     let hosts = store::hosts::all(&mut *store.read().await?).await?;
     for host in hosts {
         loop {
-            let mut transaction = store.begin().await?;
-            let removed = store::retention::remove_reports(&mut transaction, host.host_key, before, host.last_report_at).await?;
-            transaction.commit().await?;
+            let removed = store.with_patience(|| remove_reports(store, &host, before)).await?;
             metrics::counter!("retention_reports_removed_total").increment(removed);
             if removed < STEP_ROWS.unsigned_abs() || shutdown.is_requested() {
                 break;
@@ -92,21 +100,14 @@ async fn remove(store: &Store, before: i64, shutdown: &Shutdown) -> store::Resul
         }
     }
     for host_id in store::retention::hosts_with_gone_machines(&mut *store.read().await?, before).await? {
-        let mut transaction = store.begin().await?;
-        let hosts = store::hosts::lock_or_create(&mut transaction, store.dialect(), &[&host_id]).await?;
-        for host in hosts {
-            store::retention::remove_gone_machines(&mut transaction, host.row.host_key, before).await?;
-        }
-        transaction.commit().await?;
+        store.with_patience(|| remove_gone_machines(store, &host_id, before)).await?;
         if shutdown.is_requested() {
             return Ok(());
         }
         tokio::time::sleep(BETWEEN_STEPS).await;
     }
     loop {
-        let mut transaction = store.begin().await?;
-        let removed = store::retention::remove_events(&mut transaction, before).await?;
-        transaction.commit().await?;
+        let removed = store.with_patience(|| remove_events(store, before)).await?;
         if removed < STEP_ROWS.unsigned_abs() || shutdown.is_requested() {
             return Ok(());
         }
@@ -114,17 +115,26 @@ async fn remove(store: &Store, before: i64, shutdown: &Shutdown) -> store::Resul
     }
 }
 
-/// Keeps the readiness check `database` true.
-pub async fn watch_database(store: Store, health: Health, shutdown: Shutdown) -> anyhow::Result<()> {
-    let mut rounds = Rounds::every(WATCH_DATABASE, shutdown);
-    while rounds.next().await {
-        let state = match tokio::time::timeout(DATABASE_TIMEOUT, store.ping()).await {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", DATABASE_TIMEOUT.as_secs())),
-        };
-        health.set("database", state);
+async fn remove_reports(store: &Store, host: &HostRow, before: i64) -> store::Result<u64> {
+    let mut transaction = store.begin().await?;
+    let removed = store::retention::remove_reports(&mut transaction, host.host_key, before, host.last_report_at).await?;
+    transaction.commit().await?;
+    Ok(removed)
+}
+
+async fn remove_gone_machines(store: &Store, host_id: &str, before: i64) -> store::Result<()> {
+    let mut transaction = store.begin().await?;
+    for host in store::hosts::lock_or_create(&mut transaction, store.dialect(), &[host_id]).await? {
+        store::retention::remove_gone_machines(&mut transaction, host.row.host_key, before).await?;
     }
-    Ok(())
+    Ok(transaction.commit().await?)
+}
+
+async fn remove_events(store: &Store, before: i64) -> store::Result<u64> {
+    let mut transaction = store.begin().await?;
+    let removed = store::retention::remove_events(&mut transaction, before).await?;
+    transaction.commit().await?;
+    Ok(removed)
 }
 
 /// Ticks until shutdown.

@@ -151,3 +151,9 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: Shutdown) -> anyho
     server::serve(router(app), listener, LIMITS, shutdown).await;
     Ok(())
 }
+
+/// Says until shutdown that there is no database yet: who is left waiting for an answer would not try elsewhere.
+pub async fn serve_nothing(listener: TcpListener, shutdown: Shutdown) {
+    let refuse = async || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not connected to the database yet");
+    server::serve(Router::new().fallback(refuse), listener, LIMITS, shutdown).await;
+}

@@ -7,7 +7,7 @@ use serde_json::json;
 use tracing::error;
 
 use crate::history::HistoryError;
-use crate::store::StoreError;
+use crate::store::{StoreError, TransactionError};
 
 /// Seconds after which a client may try again when the database is away.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -69,6 +69,43 @@ impl From<StoreError> for Problem {
             StoreError::Corrupt(_) => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the database holds something unexpected, see the log")
             }
+        }
+    }
+}
+
+/// Why a transaction that changes something was not committed: the database may be asked again, a problem stays one.
+#[derive(Debug)]
+pub(super) enum ChangeError {
+    Problem(Problem),
+    Store(StoreError),
+}
+
+impl From<Problem> for ChangeError {
+    fn from(problem: Problem) -> ChangeError {
+        ChangeError::Problem(problem)
+    }
+}
+
+impl From<StoreError> for ChangeError {
+    fn from(error: StoreError) -> ChangeError {
+        ChangeError::Store(error)
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Problem {
+        match error {
+            ChangeError::Problem(problem) => problem,
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl TransactionError for ChangeError {
+    fn of_store(&self) -> Option<&StoreError> {
+        match self {
+            ChangeError::Problem(_) => None,
+            ChangeError::Store(error) => Some(error),
         }
     }
 }

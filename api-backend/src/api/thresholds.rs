@@ -10,12 +10,13 @@ use wire_model::limits::NAME_CHARS;
 use wire_model::{catalog, is_metric};
 
 use super::extract::{Body, Part, id};
+use super::problem::ChangeError;
 use super::{App, Problem, machines};
-use crate::store::{self, Connection};
+use crate::store::{self, Connection, StoreError};
 use crate::thresholds::{Direction, FOR_SECONDS_MAX, Kind, RuleSet, Severity, Threshold, in_force, machine_readings};
 
 /// A threshold in JSON, both ways.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ThresholdBody {
     /// Absent in what a client creates.
@@ -39,7 +40,7 @@ pub(super) struct ThresholdBody {
 }
 
 /// Either all machines of a kind, or one machine (whose kind then follows).
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScopeBody {
     #[serde(default)]
@@ -90,15 +91,20 @@ pub(super) async fn create_threshold(State(app): State<App>, Body(body): Body<Th
     if body.id.is_some() {
         return Err(Problem::unprocessable("id: a new threshold gets its id here"));
     }
+    let rule = app.store.with_patience(|| insert(&app, body.clone())).await?;
+    let mut response = answer(StatusCode::CREATED, rule.clone());
+    let location = HeaderValue::from_str(&format!("/api/v1/thresholds/{}", rule.id)).expect("digits are a header value");
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
+async fn insert(app: &App, body: ThresholdBody) -> Result<Threshold, ChangeError> {
     let mut transaction = app.store.begin().await?;
     store::thresholds::lock(&mut transaction).await?;
     let rule = check(&mut transaction, body, None).await?;
     let id = store::thresholds::insert(&mut transaction, &rule).await?;
-    transaction.commit().await.map_err(store::StoreError::from)?;
-    let mut response = answer(StatusCode::CREATED, Threshold { id, version: 1, ..rule });
-    let location = HeaderValue::from_str(&format!("/api/v1/thresholds/{id}")).expect("digits are a header value");
-    response.headers_mut().insert(header::LOCATION, location);
-    Ok(response)
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(Threshold { id, version: 1, ..rule })
 }
 
 pub(super) async fn replace_threshold(
@@ -110,21 +116,25 @@ pub(super) async fn replace_threshold(
     if body.id.as_ref().is_some_and(|id| *id != text) {
         return Err(Problem::unprocessable("id: is not the one in the path"));
     }
+    let rule = app.store.with_patience(|| replace(&app, &text, &headers, body.clone())).await?;
+    Ok(answer(StatusCode::OK, rule))
+}
+
+async fn replace(app: &App, text: &str, headers: &HeaderMap, body: ThresholdBody) -> Result<Threshold, ChangeError> {
     let mut transaction = app.store.begin().await?;
     store::thresholds::lock(&mut transaction).await?;
-    let before = find(&mut transaction, &text).await?;
-    require_match(&headers, &before)?;
+    let before = find(&mut transaction, text).await?;
+    require_match(headers, &before)?;
     let rule = check(&mut transaction, body, Some(before.id)).await?;
     // an open violation is one of this series and this side
     if (&rule.metric, rule.direction) != (&before.metric, before.direction) {
-        return Err(Problem::unprocessable(
-            "metric and direction stay as they are: delete this threshold and create another one",
-        ));
+        let problem = "metric and direction stay as they are: delete this threshold and create another one";
+        return Err(Problem::unprocessable(problem).into());
     }
     let rule = Threshold { id: before.id, version: before.version + 1, ..rule };
     store::thresholds::update(&mut transaction, &rule).await?;
-    transaction.commit().await.map_err(store::StoreError::from)?;
-    Ok(answer(StatusCode::OK, rule))
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(rule)
 }
 
 pub(super) async fn delete_threshold(
@@ -132,13 +142,17 @@ pub(super) async fn delete_threshold(
     Part(text): Part,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
+    app.store.with_patience(|| delete(&app, &text, &headers)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn delete(app: &App, text: &str, headers: &HeaderMap) -> Result<(), ChangeError> {
     let mut transaction = app.store.begin().await?;
     store::thresholds::lock(&mut transaction).await?;
-    let before = find(&mut transaction, &text).await?;
-    require_match(&headers, &before)?;
+    let before = find(&mut transaction, text).await?;
+    require_match(headers, &before)?;
     store::thresholds::delete(&mut transaction, before.id).await?;
-    transaction.commit().await.map_err(store::StoreError::from)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(transaction.commit().await.map_err(StoreError::from)?)
 }
 
 /// For each series of the machine that a rule looks at: the rules in force, where each comes from, and the value now.
@@ -173,8 +187,9 @@ pub(super) async fn list_in_force(State(app): State<App>, Part(text): Part) -> R
     Ok(Json(json!({"items": items, "next_cursor": null})))
 }
 
-async fn find(connection: &mut Connection, text: &str) -> Result<Threshold, Problem> {
-    store::thresholds::get(connection, id("threshold", text)?).await?.ok_or_else(|| Problem::no_such("threshold", text))
+async fn find(connection: &mut Connection, text: &str) -> Result<Threshold, ChangeError> {
+    let rule = store::thresholds::get(connection, id("threshold", text)?).await?;
+    Ok(rule.ok_or_else(|| Problem::no_such("threshold", text))?)
 }
 
 fn answer(status: StatusCode, rule: Threshold) -> Response {
@@ -197,9 +212,9 @@ fn require_match(headers: &HeaderMap, rule: &Threshold) -> Result<(), Problem> {
 }
 
 /// Whether it makes sense, and no other rule says the same of the same series. `itself` is the rule that it replaces.
-async fn check(connection: &mut Connection, body: ThresholdBody, itself: Option<i64>) -> Result<Threshold, Problem> {
+async fn check(connection: &mut Connection, body: ThresholdBody, itself: Option<i64>) -> Result<Threshold, ChangeError> {
     if body.scope.labels.is_some() {
-        return Err(Problem::unprocessable("scope.labels: scopes by label are not there yet; use kind or machine_id"));
+        return Err(Problem::unprocessable("scope.labels: scopes by label are not there yet; use kind or machine_id").into());
     }
     let machine_id = body.scope.machine_id.as_deref().map(|text| id("machine", text)).transpose();
     let unknown = |text: &str| Problem::unprocessable(format!("scope.machine_id: there is no machine \"{text}\""));
@@ -210,7 +225,7 @@ async fn check(connection: &mut Connection, body: ThresholdBody, itself: Option<
         Some(machine_id) => {
             let machine = store::machines::get(connection, machine_id).await?.ok_or_else(|| unknown(text))?;
             if body.scope.kind.is_some_and(|kind| kind != machine.kind) {
-                return Err(Problem::unprocessable(format!("scope.kind: the machine is a {}", machine.kind.as_str())));
+                return Err(Problem::unprocessable(format!("scope.kind: the machine is a {}", machine.kind.as_str())).into());
             }
             machine.kind
         }
@@ -239,7 +254,7 @@ async fn check(connection: &mut Connection, body: ThresholdBody, itself: Option<
     if let Some(other) = rules.iter().find(same) {
         let detail =
             format!("threshold {} has the same scope, metric, device, direction and severity: change that one", other.id);
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
+        return Err(Problem::new(StatusCode::CONFLICT, detail).into());
     }
     Ok(rule)
 }

@@ -20,9 +20,6 @@ use crate::live::Live;
 use crate::store::{Store, StoreError};
 use crate::time::now_ms;
 
-/// How often a transaction that met another one is tried before the consumer is asked to come back.
-const TRIES: u32 = 5;
-
 /// Takes batches. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
@@ -60,14 +57,7 @@ impl Ingest {
     }
 
     async fn apply_with_patience(&self, reports: &[DecodedReport]) -> Result<Counts, StoreError> {
-        let mut outcome = self.apply(reports, now_ms()).await;
-        for attempt in 1..TRIES {
-            let Err(StoreError::TryAgain(error)) = &outcome else { break };
-            warn!(attempt, %error, "ingest met another transaction, trying again");
-            metrics::counter!("ingest_transactions_retried_total").increment(1);
-            outcome = self.apply(reports, now_ms()).await;
-        }
-        outcome
+        self.store.with_patience(|| self.apply(reports, now_ms())).await
     }
 
     /// A report that the database does not take must not hold up those behind it.

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use service_runtime::Shutdown;
 use tokio::sync::{Notify, broadcast};
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 use crate::store::counters::{self, Counter};
 use crate::store::events::{self, Event};
-use crate::store::{Result, Store};
+use crate::store::{self, Result, Store};
 
 pub use values::{MachineValues, follow_values};
 
@@ -24,6 +24,8 @@ const EVENTS_BUFFERED: usize = 1_024;
 const VALUES_BUFFERED: usize = 32;
 /// How long an event of another backend stays unnoticed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A read that takes longer waits on a connection that is dead.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events read at once.
 pub const PAGE: i64 = 500;
 
@@ -67,15 +69,21 @@ impl Live {
 /// `position` must have been read before the first follower could come, and the table is followed also while nobody listens:
 /// whoever subscribes and then reads the table must find nothing missing in between.
 pub async fn follow_events(store: Store, live: Live, mut position: i64, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut is_failing = false;
     loop {
         tokio::select! {
             () = shutdown.requested() => return Ok(()),
-            () = live.wake.notified() => {}
+            () = live.wake.notified(), if !is_failing => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        if let Err(error) = pass_on(&store, &live, &mut position).await {
-            warn!(%error, "cannot read events, trying again");
+        let outcome = store::in_time(READ_TIMEOUT, pass_on(&store, &live, &mut position)).await;
+        match &outcome {
+            Err(error) if !is_failing => warn!(%error, "cannot read events, trying again"),
+            Err(error) => debug!(%error, "still cannot read events"),
+            Ok(()) if is_failing => info!(position, "events can be read again"),
+            Ok(()) => {}
         }
+        is_failing = outcome.is_err();
     }
 }
 

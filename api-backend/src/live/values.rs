@@ -9,7 +9,7 @@ use service_runtime::Shutdown;
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
-use super::Live;
+use super::{Live, READ_TIMEOUT};
 use crate::ingest::decode_payload;
 use crate::store::{self, Store, StoreError};
 use crate::thresholds::{Kind, machine_readings};
@@ -51,7 +51,7 @@ pub async fn follow_values(store: Store, live: Live, shutdown: Shutdown) -> anyh
             seen.clear();
             continue;
         }
-        if let Err(error) = round(&store, &live, &mut seen).await {
+        if let Err(error) = store::in_time(READ_TIMEOUT, round(&store, &live, &mut seen)).await {
             warn!(%error, "cannot read the newest values, trying again");
         }
     }

@@ -1,7 +1,11 @@
 //! From a URL to a store with its schema in place.
 
+use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::mysql::MySqlConnectOptions;
-use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Executor};
 
 use super::{Dialect, Store, migrate};
 
@@ -19,16 +23,25 @@ const MYSQL_CONNECTIONS: u32 = 10;
 const SQLITE_READERS: u32 = 4;
 /// How long a request waits for a connection before it is answered with 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection out of a pool has to answer before it is taken for dead.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection that comes back to its pool has to end what was cut off on it: a request whose client went, or that took
+/// too long.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Read committed: a locking read sees what is committed now, and takes no gap locks that would deadlock inserts.
-const MYSQL_SESSION: &[&str] =
-    &["SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET SESSION innodb_lock_wait_timeout = 10"];
+/// Read committed: a locking read sees what is committed now, and takes no gap locks that would deadlock inserts. The limits, in
+/// seconds, are shorter than a request's, so that no statement outlives its request for long. MariaDB and MySQL have different
+/// names for a statement's (in ms on MySQL); each reads only its own comment.
+const MYSQL_SESSION: &[&str] = &[
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION innodb_lock_wait_timeout = 5, lock_wait_timeout = 5 /*M! , max_statement_time = 20 */ /*!50708 , max_execution_time = 20000 */",
+];
 /// Full synchronisation: the consumer drops a report from Kafka's view once it was acknowledged, so a power cut must not
 /// take back a commit.
 const SQLITE_SESSION: &[&str] = &[
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    "PRAGMA busy_timeout = 5000",
+    "PRAGMA busy_timeout = 500",
     "PRAGMA journal_size_limit = 67108864",
 ];
 
@@ -108,7 +121,14 @@ pub async fn connect(database: &DatabaseUrl) -> anyhow::Result<Store> {
     };
     let writer = pool(database, writers).await.context("connect to the database")?;
     let reader = pool(database, readers).await.context("connect to the database")?;
-    Ok(Store { dialect: database.dialect(), writer, reader })
+    Ok(Store { dialect: database.dialect(), writer, reader, writes: Arc::default(), url: database.clone() })
+}
+
+/// One connection outside the pools.
+pub(super) async fn connect_alone(database: &DatabaseUrl) -> anyhow::Result<AnyConnection> {
+    let mut connection = database.options()?.connect().await?;
+    prepare_session(database.dialect(), &mut connection).await?;
+    Ok(connection)
 }
 
 async fn pool(database: &DatabaseUrl, connections: u32) -> anyhow::Result<AnyPool> {
@@ -117,10 +137,37 @@ async fn pool(database: &DatabaseUrl, connections: u32) -> anyhow::Result<AnyPoo
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |connection, _| Box::pin(prepare_session(dialect, connection)))
-        // after a full disk SQLite has ended the transaction itself and the driver does not know: such a connection is of no more use
-        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        // the pool's own test would wait for a dead connection as long as for a free one
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(is_alive(connection)))
+        .after_release(move |connection, _| Box::pin(settle(dialect, connection)))
         .connect_with(database.options()?)
         .await?)
+}
+
+async fn is_alive(connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    within(PING_TIMEOUT, connection.ping()).await?;
+    // after a full disk SQLite has ended the transaction itself and the driver does not know: such a connection is of no more use
+    Ok(!connection.is_in_transaction())
+}
+
+/// Asks for a number that nobody else asks for: on MySQL a statement that was cut off while it was prepared leaves answers behind
+/// that the driver would take for those of the next statement. Such a connection is closed.
+async fn settle(dialect: Dialect, connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    static NEXT: AtomicI64 = AtomicI64::new(1);
+    if dialect == Dialect::Sqlite {
+        return Ok(true);
+    }
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let echo = sqlx::query_scalar::<_, i64>("SELECT CAST(? AS SIGNED)").bind(number);
+    if within(SETTLE_TIMEOUT, echo.fetch_one(connection)).await? == number {
+        return Ok(true);
+    }
+    Err(sqlx::Error::Protocol("the answer is another statement's".to_owned()))
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 
 async fn prepare_session(dialect: Dialect, connection: &mut AnyConnection) -> sqlx::Result<()> {

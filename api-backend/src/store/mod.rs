@@ -10,16 +10,26 @@ pub mod events;
 pub mod hosts;
 pub mod machines;
 mod migrate;
+mod patience;
+mod probe;
 pub mod reports;
 pub mod retention;
 pub mod thresholds;
 pub mod violations;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::any::AnyQueryResult;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 
 pub use connect::{DatabaseUrl, connect};
+pub use patience::TransactionError;
+pub(crate) use patience::{WriteState, Writes};
+pub(crate) use probe::Probe;
 
 /// A database with its schema in place.
 #[derive(Clone, Debug)]
@@ -29,6 +39,9 @@ pub struct Store {
     writer: AnyPool,
     /// Queries, so that they never take ingest's connections.
     reader: AnyPool,
+    /// What became of the last transactions.
+    pub(crate) writes: Arc<Writes>,
+    url: DatabaseUrl,
 }
 
 /// Where MySQL and SQLite differ in SQL.
@@ -59,11 +72,13 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
-        // MySQL: lock wait timeout, deadlock. SQLite: SQLITE_BUSY, SQLITE_LOCKED.
-        const MYSQL_TRY_AGAIN: &[u16] = &[1205, 1213];
+        // MySQL: lock wait timeout, deadlock; MariaDB: a row that was read has changed. SQLite: SQLITE_BUSY, SQLITE_LOCKED.
+        const MYSQL_TRY_AGAIN: &[u16] = &[1205, 1213, 1020];
         const SQLITE_TRY_AGAIN: &[u32] = &[5, 6];
-        // SQLite: SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH. MySQL: SQL states 22 (data) and 23 (constraint).
+        // SQLite: SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH. MySQL: SQL states 22 (data) and 23 (constraint), and a text that
+        // is none, which has a general state.
         const SQLITE_REFUSED: &[u32] = &[18, 19, 20];
+        const MYSQL_REFUSED: &[u16] = &[1366];
         let Some(database_error) = error.as_database_error() else {
             return match error {
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Corrupt(error.to_string()),
@@ -72,7 +87,10 @@ impl From<sqlx::Error> for StoreError {
         };
         let code = database_error.code().unwrap_or_default();
         let (try_again, refused) = match database_error.try_downcast_ref::<MySqlDatabaseError>() {
-            Some(mysql) => (MYSQL_TRY_AGAIN.contains(&mysql.number()), code.starts_with("22") || code.starts_with("23")),
+            Some(mysql) => {
+                let is_refused = code.starts_with("22") || code.starts_with("23") || MYSQL_REFUSED.contains(&mysql.number());
+                (MYSQL_TRY_AGAIN.contains(&mysql.number()), is_refused)
+            }
             None => {
                 // the low byte of an extended code is the plain one
                 let code = code.parse::<u32>().unwrap_or_default() & 0xff;
@@ -110,18 +128,47 @@ impl Store {
         self.dialect
     }
 
-    /// Whether the database answers, to queries and to ingest.
-    pub async fn ping(&self) -> Result<()> {
-        for pool in [&self.reader, &self.writer] {
-            sqlx::query("SELECT 1").execute(pool).await?;
-        }
-        Ok(())
+    /// A probe of the database on a connection of its own.
+    pub(crate) fn probe(&self) -> Probe {
+        Probe::new(self.url.clone())
     }
 
-    /// Lets statements end and closes the connections.
+    /// Lets statements end and closes the connections; those that do not come back in time end with the process.
     pub async fn close(&self) {
-        self.writer.close().await;
-        self.reader.close().await;
+        let closed = async { tokio::join!(self.writer.close(), self.reader.close()) };
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, closed).await);
+    }
+}
+
+/// How long connections have to come back at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A step of a task that nobody waits for, given up when the database does not answer: a connection can be dead without a sign.
+pub(crate) async fn in_time<T>(limit: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
+    let late =
+        |_| StoreError::Unavailable(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {limit:?}"))));
+    tokio::time::timeout(limit, step).await.map_err(late)?
+}
+
+/// Whether a connection that could not be made may be made later without anybody's doing here.
+pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
+    // MySQL: too many connections (of all, of this user), shutting down, read-only (three ways), disk full (two ways), locks
+    const MYSQL: &[u16] = &[1040, 1203, 1226, 1053, 1290, 1836, 1874, 1021, 1114, 1205, 1213];
+    // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL
+    const SQLITE: &[u32] = &[5, 6, 13];
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => match error.try_downcast_ref::<MySqlDatabaseError>() {
+            Some(mysql) => MYSQL.contains(&mysql.number()),
+            None => error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| SQLITE.contains(&(code & 0xff))),
+        },
+        sqlx::Error::Migrate(error) => match error.as_ref() {
+            sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+                is_passing(error)
+            }
+            _ => false,
+        },
+        _ => false,
     }
 }
 
