@@ -1,0 +1,61 @@
+//! Copies of damaged segments, for whoever wants to know what happened to the disk. The oldest go first when there are too many.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Copies that are kept.
+pub(crate) const FILES: usize = 4;
+/// Share of the spool's limit that they may take together.
+pub(crate) const SHARE: u64 = 8;
+
+pub(crate) struct Quarantine {
+    folder: PathBuf,
+    max_bytes: u64,
+    /// Oldest first, with their bytes.
+    copies: Vec<(PathBuf, u64)>,
+}
+
+impl Quarantine {
+    pub(crate) fn open(spool: &Path, spool_max_bytes: u64) -> io::Result<Quarantine> {
+        let folder = spool.join("quarantine");
+        fs::create_dir_all(&folder)?;
+        let mut copies = Vec::new();
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            copies.push((entry.path(), entry.metadata()?.len()));
+        }
+        copies.sort_unstable();
+        let mut quarantine = Quarantine { folder, max_bytes: spool_max_bytes / SHARE, copies };
+        quarantine.make_room(0, FILES)?;
+        Ok(quarantine)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.copies.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Keeps a copy of a segment, unless it has one or it alone is too large.
+    pub(crate) fn keep(&mut self, segment: &Path) -> io::Result<()> {
+        let bytes = fs::metadata(segment)?.len();
+        let path = self.folder.join(segment.file_name().unwrap_or_default());
+        if bytes > self.max_bytes || self.copies.iter().any(|(copy, _)| *copy == path) {
+            return Ok(());
+        }
+        self.make_room(bytes, FILES - 1)?;
+        if let Err(error) = fs::copy(segment, &path) {
+            drop(fs::remove_file(&path));
+            return Err(error);
+        }
+        self.copies.push((path, bytes));
+        Ok(())
+    }
+
+    fn make_room(&mut self, bytes: u64, files: usize) -> io::Result<()> {
+        while self.copies.len() > files || (self.bytes() + bytes > self.max_bytes && !self.copies.is_empty()) {
+            fs::remove_file(&self.copies[0].0)?;
+            self.copies.remove(0);
+        }
+        Ok(())
+    }
+}
