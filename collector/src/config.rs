@@ -7,6 +7,7 @@ use std::time::Duration;
 use service_runtime::config::ServiceConfig;
 use service_runtime::kafka::KafkaConfig;
 use service_runtime::{AdminListener, ConfigError};
+use spool::SPOOL_BYTES_MIN;
 use wire_model::limits;
 
 /// Everything that can be set; see `.env.example`.
@@ -37,6 +38,9 @@ pub struct Config {
     /// Where the collector keeps what must survive its restart
     #[arg(long, env, default_value = "/var/lib/server-monitoring")]
     pub spool_dir: PathBuf,
+    /// Bytes that the reports which Kafka has not taken may have on disk, in SPOOL_DIR
+    #[arg(long, env, default_value_t = SPOOL_MAX_BYTES, value_parser = clap::value_parser!(u64).range(SPOOL_BYTES_MIN..))]
+    pub spool_max_bytes: u64,
     /// Where /livez, /readyz and /metrics are served, or `off`
     #[arg(long, env, default_value = "127.0.0.1:8001")]
     pub admin_listen_addr: AdminListener,
@@ -44,6 +48,9 @@ pub struct Config {
 
 /// Labels of the host by key.
 pub type Labels = BTreeMap<String, String>;
+
+/// Four days of a host without containers, or half a day of one with a hundred, before anything is thinned.
+const SPOOL_MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Stands for no labels at all; an empty variable is an error like every other.
 const NO_LABELS: &str = "";

@@ -22,8 +22,9 @@ impl Kept {
         Ok(Kept { folder: folder.to_owned() })
     }
 
-    /// One more than at the last start, from 1; on disk before it is used.
-    pub(crate) fn next_epoch(&self) -> anyhow::Result<u64> {
+    /// One more than at the last start, from 1, and higher than `spooled`, an epoch of which there are reports; on disk before it is
+    /// used.
+    pub(crate) fn next_epoch(&self, spooled: u64) -> anyhow::Result<u64> {
         let last = match self.read(EPOCH)? {
             None => 0,
             Some(text) => match text.trim().parse::<u64>() {
@@ -34,8 +35,9 @@ impl Kept {
                 ),
             },
         };
-        self.replace(EPOCH, &format!("{}\n", last + 1))?;
-        Ok(last + 1)
+        let next = last.max(spooled) + 1;
+        self.replace(EPOCH, &format!("{next}\n"))?;
+        Ok(next)
     }
 
     /// The id that this host was given at its first start.
@@ -85,11 +87,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = folder.path().join("made/when/missing");
         for expected in 1..=3 {
-            assert_eq!(Kept::open(&spool).unwrap().next_epoch().unwrap(), expected);
+            assert_eq!(Kept::open(&spool).unwrap().next_epoch(0).unwrap(), expected);
         }
         // a start that was cut off left this behind
         fs::write(spool.join("epoch.tmp"), "9").unwrap();
-        assert_eq!(Kept::open(&spool).unwrap().next_epoch().unwrap(), 4);
+        assert_eq!(Kept::open(&spool).unwrap().next_epoch(0).unwrap(), 4);
     }
 
     #[test]
@@ -97,7 +99,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for content in ["", "seven", "-1", "9223372036854775807", "\u{0}\u{0}"] {
             fs::write(folder.path().join(EPOCH), content).unwrap();
-            let error = Kept::open(folder.path()).unwrap().next_epoch().unwrap_err().to_string();
+            let error = Kept::open(folder.path()).unwrap().next_epoch(0).unwrap_err().to_string();
             assert!(error.contains("holds no epoch"), "{error}");
             assert_eq!(fs::read_to_string(folder.path().join(EPOCH)).unwrap(), content);
         }
@@ -108,7 +110,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // a folder in the place of the unfinished file: even root cannot write it
         fs::create_dir(folder.path().join("epoch.tmp")).unwrap();
-        let error = format!("{:#}", Kept::open(folder.path()).unwrap().next_epoch().unwrap_err());
+        let error = format!("{:#}", Kept::open(folder.path()).unwrap().next_epoch(0).unwrap_err());
         assert!(error.contains("epoch (SPOOL_DIR)"), "{error}");
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use wire_model::{CONTAINER_TABLE, HostInfo, HostReport, Removed, SCHEMA, Table, limits};
+use spool::Record;
+use wire_model::{CONTAINER_TABLE, HostInfo, HostReport, REMOVED_BYTES, Removed, ReportId, SCHEMA, Table, limits};
 
 use crate::containers::Containers;
 use crate::fit;
 use crate::host_root::HostRoot;
+use crate::publisher::SpoolBoard;
 use crate::readings::cpu::Cpu;
 use crate::readings::disk::Disks;
 use crate::readings::filesystem::Filesystems;
@@ -18,9 +20,19 @@ use crate::readings::process::Processes;
 use crate::readings::sensor::Sensors;
 use crate::readings::{HostMetrics, load, uptime};
 use crate::telemetry::cut_off;
+use crate::ticks::TickFigures;
 
 /// How long a tick waits for a filesystem or sensor that hangs, in the one tick in which it begins to.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What is the same in all reports of this start, but for what changes by itself.
+pub(crate) struct Start {
+    pub(crate) info: HostInfo,
+    pub(crate) epoch: u64,
+    /// The last report before this start.
+    pub(crate) previous: Option<ReportId>,
+    pub(crate) interval_ms: u32,
+}
 
 /// All readings with what they keep between ticks.
 pub(crate) struct Sampler {
@@ -37,24 +49,19 @@ pub(crate) struct Sampler {
     network: Network,
     sensors: Sensors,
     containers: Containers,
+    spool: SpoolBoard,
 }
 
 impl Sampler {
-    pub(crate) fn new(
-        host: &HostRoot,
-        info: HostInfo,
-        epoch: u64,
-        interval_ms: u32,
-        containers: Containers,
-    ) -> anyhow::Result<Sampler> {
+    pub(crate) fn new(host: &HostRoot, start: Start, containers: Containers, spool: SpoolBoard) -> anyhow::Result<Sampler> {
         let report = HostReport {
             schema: SCHEMA,
-            host: info,
-            epoch,
+            host: start.info,
+            epoch: start.epoch,
             seq: 0,
             at: 0,
-            interval_ms,
-            previous: None,
+            interval_ms: start.interval_ms,
+            previous: start.previous,
             metrics: BTreeMap::new(),
             tables: BTreeMap::new(),
             removed: Removed::default(),
@@ -62,7 +69,7 @@ impl Sampler {
         Ok(Sampler {
             report,
             metrics: HostMetrics::default(),
-            patience: PATIENCE.min(Duration::from_millis(u64::from(interval_ms)) / 4),
+            patience: PATIENCE.min(Duration::from_millis(u64::from(start.interval_ms)) / 4),
             buffer: Vec::new(),
             cpu: Cpu::new(host),
             memory: Memory::new()?,
@@ -73,11 +80,12 @@ impl Sampler {
             network: Network::new(host),
             sensors: Sensors::new()?,
             containers,
+            spool,
         })
     }
 
     /// Reads everything and gives back the encoded report. `at_ms` is Unix time.
-    pub(crate) fn read(&mut self, at_ms: i64) -> Vec<u8> {
+    pub(crate) fn read(&mut self, at_ms: i64, tick: &TickFigures) -> Record {
         let now = Instant::now();
         self.report.at = at_ms;
         self.report.seq += 1;
@@ -91,6 +99,8 @@ impl Sampler {
         uptime::read(&mut self.metrics);
         self.processes.read(&mut self.metrics);
         self.pressure.read(now, &mut self.metrics, &mut self.buffer);
+        self.spool.read(at_ms, &mut self.metrics);
+        tick.read(&mut self.metrics);
         let disks = self.disks.read(now, &mut self.buffer);
         let network = self.network.read(now, &mut self.buffer);
         let former = self.report.tables.remove(CONTAINER_TABLE);
@@ -103,9 +113,15 @@ impl Sampler {
             self.set_table(name, table);
         }
         cut_off("rows", fit::rows(&mut self.report));
-        let (message, whole) = fit::encode(&mut self.report, limits::MESSAGE_BYTES);
+        let (message, whole) = fit::encode(&mut self.report, limits::MESSAGE_BYTES - REMOVED_BYTES);
         cut_off("labels", usize::from(!whole));
-        message
+        Record {
+            id: ReportId { epoch: self.report.epoch, seq: self.report.seq },
+            at: at_ms,
+            removed: Removed::default(),
+            key: self.report.host.id.clone(),
+            payload: message,
+        }
     }
 
     fn set_table(&mut self, name: &str, table: Option<Table>) {

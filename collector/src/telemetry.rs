@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
+use crate::publisher::SpoolFigures;
+
 /// A part of the report that could not be read this time.
 pub(crate) fn unreadable(part: &'static str) {
     counter!("collector_unreadable_total", "part" => part).increment(1);
@@ -31,7 +33,7 @@ pub(crate) fn containers(count: usize) {
     gauge!("collector_containers").set(count as f64);
 }
 
-/// Reports handed to the Kafka client.
+/// Reports made.
 pub(crate) fn produced() {
     counter!("collector_reports_produced_total").increment(1);
 }
@@ -41,12 +43,13 @@ pub(crate) fn delivered() {
     counter!("collector_reports_delivered_total").increment(1);
 }
 
-/// Reports that are lost.
-pub(crate) fn failed(reports: u64) {
-    counter!("collector_reports_failed_total").increment(reports);
-}
-
-/// Reports that wait for Kafka.
-pub(crate) fn waiting(reports: i32) {
-    gauge!("collector_queue_length").set(f64::from(reports));
+/// The spool, and what was removed from it since the start.
+pub(crate) fn spool_is(figures: &SpoolFigures) {
+    gauge!("collector_spool_bytes").set(figures.usage_bytes as f64);
+    gauge!("collector_spool_limit_bytes").set(figures.limit_bytes as f64);
+    gauge!("collector_spool_reports").set(figures.reports as f64);
+    let removed = figures.removed;
+    for (reason, count) in [("thinned", removed.thinned), ("dropped", removed.dropped), ("damaged", removed.damaged)] {
+        counter!("collector_reports_removed_total", "reason" => reason).absolute(count);
+    }
 }

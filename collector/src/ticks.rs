@@ -7,7 +7,8 @@ use anyhow::Context;
 use service_runtime::{Health, Shutdown};
 use tokio::time::{sleep, timeout};
 
-use crate::publisher::Publisher;
+use crate::publisher::Handover;
+use crate::readings::HostMetrics;
 use crate::sampler::Sampler;
 use crate::telemetry::{skipped, ticked};
 
@@ -18,29 +19,35 @@ const STUCK_INTERVALS: u32 = 5;
 /// Makes and publishes reports until shutdown.
 pub(crate) async fn run(
     mut sampler: Sampler,
-    publisher: Publisher,
+    mut handover: Handover,
     interval: Duration,
     health: Health,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     health.set(CHECK, Err("no report yet".to_owned()));
     let mut former: Option<Instant> = None;
+    let mut figures = TickFigures::default();
     loop {
+        let wait = until_next(since_epoch(), interval);
+        let due = Instant::now() + wait;
         tokio::select! {
             () = shutdown.requested() => return Ok(()),
-            () = sleep(until_next(since_epoch(), interval)) => {}
+            () = sleep(wait) => {}
         }
         let start = Instant::now();
+        figures.lateness = start.saturating_duration_since(due);
         if let Some(former) = former.replace(start) {
-            skipped(missed(start - former, interval));
+            let missed = missed(start - former, interval);
+            skipped(missed);
+            figures.skipped += missed;
         }
         let at_ms = i64::try_from(since_epoch().as_millis()).context("read the clock")?;
         // files of the kernel are read on a thread for blocking work: a driver that is slow must not hold up the rest
         let mut reading = tokio::task::spawn_blocking(move || {
-            let message = sampler.read(at_ms);
-            (sampler, message)
+            let record = sampler.read(at_ms, &figures);
+            (sampler, record)
         });
-        let (returned, message) = loop {
+        let (returned, record) = loop {
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
                 read = timeout(interval * STUCK_INTERVALS, &mut reading) => match read {
@@ -50,9 +57,28 @@ pub(crate) async fn run(
             }
         };
         sampler = returned;
-        publisher.publish(&message);
+        handover.publish(record);
         health.set(CHECK, Ok(()));
+        figures.duration = Some(start.elapsed());
         ticked(start.elapsed());
+    }
+}
+
+/// How well the ticks keep their time, for the report that is about to be made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TickFigures {
+    lateness: Duration,
+    /// Of the tick before.
+    duration: Option<Duration>,
+    /// Since the start.
+    skipped: u64,
+}
+
+impl TickFigures {
+    pub(crate) fn read(&self, metrics: &mut HostMetrics) {
+        metrics.set("collector.tick.lateness", Some(self.lateness.as_secs_f64()));
+        metrics.set("collector.tick.duration", self.duration.map(|duration| duration.as_secs_f64()));
+        metrics.set("collector.tick.skipped", Some(self.skipped as f64));
     }
 }
 

@@ -125,7 +125,7 @@ async fn a_root_with_nothing_in_it_still_gives_reports() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let metrics = ask(address, "/metrics");
-    for name in ["collector_reports_delivered_total", "collector_queue_length"] {
+    for name in ["collector_reports_delivered_total", "collector_spool_reports"] {
         assert!(metrics.contains(name), "{name}");
     }
     collector.stop().await;

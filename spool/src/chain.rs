@@ -44,14 +44,13 @@ impl Chain {
     }
 
     /// What was removed before this record: what it says, corrected by the gap where one can be seen.
-    pub(crate) fn follow(&mut self, frame: &Frame<'_>) -> Removed {
-        let link = Link::of(frame);
+    pub(crate) fn follow(&mut self, link: Link, said: Removed) -> Removed {
         let seen = std::mem::take(&mut self.damaged);
         match self.last.replace(link) {
             Some(last) if last.key == link.key && last.id.epoch == link.id.epoch => {
-                fit(frame.removed, link.id.seq.saturating_sub(last.id.seq).saturating_sub(1))
+                fit(said, link.id.seq.saturating_sub(last.id.seq).saturating_sub(1))
             }
-            _ => Removed { damaged: frame.removed.damaged.saturating_add(seen), ..frame.removed },
+            _ => Removed { damaged: said.damaged.saturating_add(seen), ..said },
         }
     }
 }

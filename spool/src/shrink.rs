@@ -138,7 +138,7 @@ impl Spool {
                     is_damaged |= !damage.is_torn;
                 }
                 Step::Record(frame) => {
-                    let missing = chain.follow(&frame);
+                    let missing = chain.follow(Link::of(&frame), frame.removed);
                     each(frame, missing);
                 }
             }
@@ -163,7 +163,7 @@ fn first_record(
             Step::Damage(damage) => chain.damage(damage.records),
             Step::Record(frame) => {
                 let link = Link::of(&frame);
-                let missing = chain.follow(&frame);
+                let missing = chain.follow(link, frame.removed);
                 let own = gone.iter().filter(|(key, _)| *key == link.key).map(|(_, removed)| *removed);
                 let removed = own.fold(missing, Removed::plus);
                 return Ok(Some((link, frame.tells(removed).encode())));

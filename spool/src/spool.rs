@@ -276,7 +276,7 @@ impl Spool {
                         continue;
                     };
                     let link = Link::of(&frame);
-                    record.removed = reader.place.chain.follow(&frame);
+                    record.removed = reader.place.chain.follow(link, said);
                     reader.place.position = scanner.position();
                     let place = (number, reader.place.position);
                     if place > reader.counted {
@@ -321,13 +321,7 @@ impl Spool {
         let Some(last) = self.unacknowledged.drain(..records.min(self.unacknowledged.len())).next_back() else { return };
         self.acknowledged = last.behind;
         // deleted behind this one only: what is missing before it is told by it
-        let written = self.delivered.write(last.link);
-        if let Err(error) = &written
-            && !self.delivered_fails
-        {
-            tracing::warn!(%error, "cannot note what was delivered; after a crash it is sent again");
-        }
-        self.delivered_fails = written.is_err();
+        self.note_delivered(last.link);
         while self.segments.front().is_some_and(|segment| segment.number < self.acknowledged.segment) {
             let number = self.segments[0].number;
             if let Err(error) = fs::remove_file(segment::path(&self.folder, number))
@@ -341,6 +335,30 @@ impl Spool {
         if self.waiting() == 0 {
             self.unsynced_since = None;
         }
+    }
+
+    /// A record that is handed on without the spool, because the disk does not take it, when everything in the spool was read: what is
+    /// missing before it.
+    pub fn pass(&mut self, record: &Record) -> Removed {
+        self.reader.place.chain.follow(Link::new(record.id, &record.key), record.removed)
+    }
+
+    /// Such a record is no longer needed, nor any in the spool.
+    pub fn acknowledge_passed(&mut self, record: &Record) {
+        let link = Link::new(record.id, &record.key);
+        self.last = newest([self.last, Some(link)]);
+        self.acknowledged = Place { chain: Chain::after(Some(link)), ..self.reader.place };
+        self.note_delivered(link);
+    }
+
+    fn note_delivered(&mut self, link: Link) {
+        let written = self.delivered.write(link);
+        if let Err(error) = &written
+            && !self.delivered_fails
+        {
+            tracing::warn!(%error, "cannot note what was delivered; after a crash it is sent again");
+        }
+        self.delivered_fails = written.is_err();
     }
 
     /// To be called every second or so: syncs what was appended more than [`SYNC_EVERY`] ago and still waits.
@@ -374,6 +392,11 @@ impl Spool {
     /// Records that were not read yet.
     pub fn unread(&self) -> u64 {
         self.segments.iter().map(|segment| segment.unread).sum()
+    }
+
+    /// Records that were read and are not acknowledged.
+    pub fn in_flight(&self) -> usize {
+        self.unacknowledged.len()
     }
 
     /// When the oldest record that was read and is not acknowledged was made, in Unix ms.

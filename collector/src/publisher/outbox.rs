@@ -1,0 +1,154 @@
+//! The reports that Kafka has not acknowledged, in their order: those on disk, then those that the disk does not take.
+
+use std::collections::VecDeque;
+use std::io;
+
+use spool::{AppendError, Record, Spool};
+use wire_model::Removed;
+
+/// Reports in memory while the disk takes none: more than an hour of a host without containers.
+const TAIL_BYTES: usize = 4 * 1024 * 1024;
+
+pub(crate) struct Outbox {
+    spool: Spool,
+    /// Behind all that is on disk; it goes there as soon as the disk takes it.
+    tail: VecDeque<Record>,
+    tail_bytes: usize,
+    /// Of the tail, from its front, read and not acknowledged.
+    tail_read: usize,
+    /// Removed behind the last report that is kept.
+    untold: Removed,
+    /// Dropped here since the start.
+    dropped: u64,
+    /// Why the disk does not take reports.
+    problem: Option<String>,
+}
+
+impl Outbox {
+    pub(crate) fn new(spool: Spool) -> Outbox {
+        let (tail, untold) = (VecDeque::new(), Removed::default());
+        Outbox { spool, tail, tail_bytes: 0, tail_read: 0, untold, dropped: 0, problem: None }
+    }
+
+    /// Keeps a report behind all others.
+    pub(crate) fn push(&mut self, mut record: Record) {
+        record.removed = record.removed.plus(std::mem::take(&mut self.untold));
+        self.tail_bytes += record.payload.len();
+        self.tail.push_back(record);
+        self.move_to_disk();
+        while self.tail_bytes > TAIL_BYTES && self.tail_read < self.tail.len() {
+            self.drop_at(self.tail_read);
+        }
+    }
+
+    /// The next report in the order.
+    pub(crate) fn read(&mut self) -> io::Result<Option<Record>> {
+        if let Some(record) = self.spool.read()? {
+            return Ok(Some(record));
+        }
+        let Some(record) = self.tail.get(self.tail_read) else { return Ok(None) };
+        self.tail_read += 1;
+        Ok(Some(Record { removed: self.spool.pass(record), ..record.clone() }))
+    }
+
+    /// The oldest `reports` of those that were read have arrived.
+    pub(crate) fn acknowledge(&mut self, reports: usize) {
+        let on_disk = reports.min(self.spool.in_flight());
+        self.spool.acknowledge(on_disk);
+        for _ in on_disk..reports {
+            let Some(record) = self.tail.pop_front() else { return };
+            self.tail_read -= 1;
+            self.tail_bytes -= record.payload.len();
+            self.spool.acknowledge_passed(&record);
+        }
+    }
+
+    /// The next report is again the first one that was not acknowledged.
+    pub(crate) fn rewind(&mut self) {
+        self.spool.rewind();
+        self.tail_read = 0;
+    }
+
+    /// What is on disk and cannot be read is given up, up to the next segment.
+    pub(crate) fn give_up_segment(&mut self) {
+        self.spool.give_up_segment();
+    }
+
+    pub(crate) fn sync_if_due(&mut self) -> io::Result<()> {
+        self.spool.sync_if_due()
+    }
+
+    /// Reports that are not acknowledged.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.spool.waiting() + self.tail.len() as u64
+    }
+
+    /// When the oldest report that was read and is not acknowledged was made, in Unix ms.
+    pub(crate) fn oldest_at(&self) -> Option<i64> {
+        self.spool.oldest_at().or_else(|| self.tail.front().map(|record| record.at))
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.spool.bytes()
+    }
+
+    /// What was removed since the start.
+    pub(crate) fn removed(&self) -> Removed {
+        self.spool.totals().removed.plus(Removed { dropped: self.dropped, ..Removed::default() })
+    }
+
+    fn move_to_disk(&mut self) {
+        let last_read = self.tail_read.checked_sub(1).map(|index| self.tail[index].clone());
+        while let Some(record) = self.tail.front() {
+            match self.spool.append(record) {
+                Ok(()) => {}
+                Err(AppendError::Refused(reason)) => {
+                    // it cannot be in flight: it would have been refused before it was
+                    tracing::error!(reason, "a report cannot be kept and is lost");
+                    self.drop_at(0);
+                    continue;
+                }
+                Err(error) => {
+                    self.say(Some(error.to_string()));
+                    break;
+                }
+            }
+            self.tail_bytes -= record.payload.len();
+            self.tail.pop_front();
+            if self.tail_read > 0 {
+                self.tail_read -= 1;
+                // it was read already
+                if let Err(error) = self.spool.read() {
+                    tracing::warn!(%error, "a report that was just written cannot be read");
+                }
+            }
+        }
+        if let Some(record) = last_read {
+            self.spool.pass(&record);
+        }
+        if self.tail.is_empty() {
+            self.say(None);
+        }
+    }
+
+    /// The report after it tells of it.
+    fn drop_at(&mut self, index: usize) {
+        let Some(record) = self.tail.remove(index) else { return };
+        self.tail_bytes -= record.payload.len();
+        self.dropped += 1;
+        let told = self.tail.get_mut(index).map_or(&mut self.untold, |next| &mut next.removed);
+        *told = told.plus(record.removed).plus(Removed { dropped: 1, ..Removed::default() });
+    }
+
+    /// Once when it begins and once when it is over.
+    fn say(&mut self, problem: Option<String>) {
+        match (&self.problem, &problem) {
+            (None, Some(reason)) => {
+                tracing::error!(reason, "the spool takes no reports: they stay in memory, where a restart loses them");
+            }
+            (Some(_), None) => tracing::info!("the spool takes reports again"),
+            _ => {}
+        }
+        self.problem = problem;
+    }
+}
