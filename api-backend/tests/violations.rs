@@ -66,6 +66,23 @@ async fn devices_and_containers_violate_on_their_own() {
 }
 
 #[tokio::test]
+async fn a_backlog_may_open_a_violation_of_a_container_that_leaves_later_in_it() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let rule = json!({"scope": {"kind": "container"}, "metric": "container.memory.utilization", "direction": "above", "value": 0.4, "severity": "critical"});
+        backend.only_thresholds(&[rule]).await;
+        let at = |n: i64| now_ms() - 60_000 + 2_000 * n;
+        let beyond = [("job", "running", 0.5)];
+        backend.ingest(&[report("a", at(0), 0.1, &beyond), report("a", at(1), 0.1, &[])]).await;
+        let violations = backend.items("/violations").await;
+        let told: Vec<_> = violations.iter().map(|one| (one["machine_name"].as_str(), one["close_reason"].as_str())).collect();
+        assert_eq!(told, [(Some("job"), Some("gone"))]);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_rule_that_goes_closes_what_it_opened_and_one_machine_may_have_its_own() {
     on_every_database(async |database| {
         let backend = Backend::start(&database).await;

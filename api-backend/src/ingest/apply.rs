@@ -1,6 +1,6 @@
 //! The transaction.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Ingest;
@@ -9,6 +9,7 @@ use super::inventory::{self, Inventory};
 use crate::machine;
 use crate::store::events::NewEvent;
 use crate::store::hosts::{HostRow, LockedHost};
+use crate::store::machines::MachineRow;
 use crate::store::reports::NewReport;
 use crate::store::{self, Connection, Result, StoreError};
 use crate::thresholds::evaluator::{HostState, SeriesKey, Transition, evaluate};
@@ -113,6 +114,8 @@ async fn advance(
     let mut samples = 0;
     let mut state = HostState::from_text(&host.evaluation).map_err(StoreError::Corrupt)?;
     let mut transitions = Vec::new();
+    // as they are when a violation opens: a later report of the batch may no longer have the machine
+    let mut opened = HashMap::new();
     let row = &mut host.row;
     for report in reports.iter().map(|report| &report.report) {
         let machines = machine_readings(report);
@@ -124,7 +127,15 @@ async fn advance(
         inventory::sync(connection, row, inventory, report, &machines, events).await?;
         let machines: Vec<_> =
             machines.into_iter().filter_map(|machine| Some((inventory.id(machine.kind, &machine.identity)?, machine))).collect();
+        let before = transitions.len();
         evaluate(&mut state, rules, report, &machines, &mut transitions);
+        for transition in &transitions[before..] {
+            if let Transition::Opened { key, .. } = transition
+                && let Some(machine) = inventory.by_id(key.machine_id)
+            {
+                opened.insert((key.machine_id, report.at), machine.clone());
+            }
+        }
         row.interval_ms = i64::from(report.interval_ms);
         row.last_report_at = report.at;
         row.last_epoch = report.epoch.cast_signed();
@@ -138,20 +149,22 @@ async fn advance(
         );
     }
     host.evaluation = state.to_text();
-    write_violations(connection, &host.row, inventory, transitions, now, events).await?;
+    let host_name = inventory.get(Kind::Host, "").map(|machine| machine.name.clone()).unwrap_or_default();
+    write_violations(connection, &host.row, &host_name, &opened, transitions, now, events).await?;
     Ok(samples)
 }
 
-/// Writes transitions in their order. A violation that is over within the batch is not announced as new.
+/// Writes transitions in their order. A violation that is over within the batch is not announced as new. `opened` has the machine of
+/// each that opens, by its id and the time.
 async fn write_violations(
     connection: &mut Connection,
     host: &HostRow,
-    inventory: &Inventory,
+    host_name: &str,
+    opened: &HashMap<(i64, i64), MachineRow>,
     transitions: Vec<Transition>,
     now: i64,
     events: &mut Vec<NewEvent>,
 ) -> Result<()> {
-    let host_name = inventory.get(Kind::Host, "").map(|machine| machine.name.clone()).unwrap_or_default();
     let closed: HashSet<(SeriesKey, i64)> = transitions
         .iter()
         .filter_map(|transition| match transition {
@@ -162,8 +175,8 @@ async fn write_violations(
     for transition in only_last_peaks(transitions) {
         match transition {
             Transition::Opened { key, threshold, at, value, peak } => {
-                let machine = inventory
-                    .by_id(key.machine_id)
+                let machine = opened
+                    .get(&(key.machine_id, at))
                     .ok_or_else(|| StoreError::Corrupt(format!("no machine {}", key.machine_id)))?;
                 let is_over = closed.contains(&(key.clone(), at));
                 let mut violation = Violation {
@@ -171,7 +184,7 @@ async fn write_violations(
                     machine_id: key.machine_id,
                     machine_name: machine.name.clone(),
                     host_id: host.host_id.clone(),
-                    host_name: host_name.clone(),
+                    host_name: host_name.to_owned(),
                     kind: machine.kind,
                     metric: threshold.metric,
                     device: Some(key.device).filter(|device| !device.is_empty()),
