@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use end_to_end::api::instant_ms;
-use end_to_end::{Process, Stack, kafka, now_ms, within};
+use end_to_end::{Process, Stack, now_ms, within};
 use serde_json::json;
 
 const BACKLOG_HOSTS: i64 = 1_000;
@@ -35,7 +35,7 @@ async fn store_backlog(name: &str, stack: Stack) -> f64 {
     assert!(status.success(), "{status}");
     let backend = stack.start_ready_backend().await;
     let consumer = stack.start_consumer(&stack.group);
-    let lag = || kafka::lag(&stack.topic, &stack.group);
+    let lag = || stack.lag(&stack.group);
     let total = lag();
     assert!(total > reports / 2, "{total} of {reports}");
     let (first, begun, before) = within(60, "the first reports are stored", async || {

@@ -54,7 +54,15 @@ impl Api {
         let client = Client::builder().no_proxy().build().unwrap();
         let response = client.get(self.url("stream", &[("topics", "violations")])).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        Events { response, buffer: String::new() }
+        Events { response, buffer: Vec::new() }
+    }
+
+    /// Follows violations and machines behind this event; `None` while nobody lets it.
+    pub async fn follow_after(&self, last_event_id: &str) -> Option<Events> {
+        let client = Client::builder().no_proxy().connect_timeout(Duration::from_secs(5)).build().unwrap();
+        let request = client.get(self.url("stream", &[("topics", "violations,machines")])).header("Last-Event-ID", last_event_id);
+        let response = request.send().await.ok()?;
+        response.status().is_success().then_some(Events { response, buffer: Vec::new() })
     }
 
     fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
@@ -65,40 +73,46 @@ impl Api {
 /// An open stream of server-sent events.
 pub struct Events {
     response: Response,
-    buffer: String,
+    buffer: Vec<u8>,
 }
 
 /// One event.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub struct Event<D = Value> {
     /// `violation.opened` …
     pub name: String,
     /// Id to resume behind.
     pub id: String,
     /// Its JSON.
-    pub data: Value,
+    pub data: D,
 }
 
 impl Events {
     /// The next event that has a name; `None` if none comes in time or the stream ends.
     pub async fn next(&mut self, within: Duration) -> Option<Event> {
+        let Event { name, id, data } = self.next_text(within).await?;
+        Some(Event { name, id, data: serde_json::from_str(&data).unwrap() })
+    }
+
+    /// The same, with its data as it came.
+    pub async fn next_text(&mut self, within: Duration) -> Option<Event<String>> {
         let deadline = Instant::now() + within;
         loop {
-            while let Some((block, rest)) = self.buffer.split_once("\n\n") {
-                let event = parse(block);
-                self.buffer = rest.to_owned();
+            while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                let event = parse(std::str::from_utf8(&block).expect("events are text"));
                 if event.is_some() {
                     return event;
                 }
             }
             let chunk = tokio::time::timeout_at(deadline, self.response.chunk()).await.ok()?.ok()??;
-            self.buffer.push_str(std::str::from_utf8(&chunk).expect("the backend writes whole events"));
+            self.buffer.extend_from_slice(&chunk);
         }
     }
 }
 
 /// HTML standard, 9.2.6; keep-alive comments and events without data are none for us.
-fn parse(block: &str) -> Option<Event> {
+fn parse(block: &str) -> Option<Event<String>> {
     let field = |name: &str| {
         let values = block.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         values.map(|value| value.strip_prefix(' ').unwrap_or(value)).next().unwrap_or_default().to_owned()
@@ -107,7 +121,7 @@ fn parse(block: &str) -> Option<Event> {
     if name.is_empty() || data.is_empty() {
         return None;
     }
-    Some(Event { name, id, data: serde_json::from_str(&data).unwrap() })
+    Some(Event { name, id, data })
 }
 
 /// The instant of an RFC 3339 text, in Unix ms.

@@ -1,35 +1,52 @@
-//! A database of its own on the MariaDB of the tests, looked at from behind the product's back.
+//! A database of its own, looked at from behind the product's back.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, MySqlPool, Row};
+use sqlx::any::install_default_drivers;
+use sqlx::{AnyPool, AssertSqlSafe, Row};
 
 use crate::{service, unique};
 
 /// All tables of the store but sqlx's own.
 const TABLES: [&str; 7] = ["hosts", "machines", "reports", "thresholds", "violations", "events", "counters"];
 
-/// One stored report, as the ledger names it: host id, epoch, seq, at.
-pub type Stored = (String, u64, u64, i64);
+/// A database that does not answer for so long is one that cannot tell.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Created empty.
+#[derive(Clone)]
 pub struct Database {
     /// For the backend.
     pub url: String,
-    pool: MySqlPool,
+    pool: AnyPool,
 }
 
 impl Database {
-    /// Makes a new one.
+    /// Makes a new one on the server of the tests.
     pub async fn create(name: &str) -> Database {
-        let server = service("TEST_MARIADB_URL", "mariadb");
+        Database::create_on(&service("TEST_MARIADB_URL", "mariadb"), name).await
+    }
+
+    /// Makes a new one on `server`, whose URL ends with a database.
+    pub async fn create_on(server: &str, name: &str) -> Database {
+        install_default_drivers();
         let name = unique(name).replace('-', "_");
-        let admin = MySqlPool::connect(&server).await.expect("MariaDB answers at TEST_MARIADB_URL");
+        let admin = AnyPool::connect(server).await.expect("MariaDB answers");
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
         admin.close().await;
-        let (server, _) = server.rsplit_once('/').expect("TEST_MARIADB_URL ends with a database");
+        let (server, _) = server.rsplit_once('/').expect("the URL ends with a database");
         let url = format!("{server}/{name}");
-        let pool = MySqlPool::connect_lazy(&url).unwrap();
+        let pool = AnyPool::connect_lazy(&url).unwrap();
+        Database { url, pool }
+    }
+
+    /// A file, which the backend will make.
+    pub fn in_file(path: &Path) -> Database {
+        install_default_drivers();
+        let url = format!("sqlite://{}", path.display());
+        let pool = AnyPool::connect_lazy(&url).unwrap();
         Database { url, pool }
     }
 
@@ -39,17 +56,20 @@ impl Database {
         count.unwrap_or(0)
     }
 
+    /// A number that the store tells; `None` while it cannot.
+    pub async fn try_number(&self, sql: &'static str) -> Option<i64> {
+        tokio::time::timeout(PATIENCE, sqlx::query_scalar(sql).fetch_one(&self.pool)).await.ok()?.ok()
+    }
+
+    /// Epoch and number of a host's newest report; `None` while there is none, or nobody who could tell.
+    pub async fn position(&self, host_id: &str) -> Option<(i64, i64)> {
+        let query = sqlx::query_as("SELECT last_epoch, last_seq FROM hosts WHERE host_id = ?").bind(host_id.to_owned());
+        tokio::time::timeout(PATIENCE, query.fetch_optional(&self.pool)).await.ok()?.ok()?
+    }
+
     /// A number that the store tells.
     pub async fn number(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
-    }
-
-    /// All stored reports.
-    pub async fn reports(&self) -> Vec<Stored> {
-        let sql = "SELECT hosts.host_id, reports.epoch, reports.seq, reports.at FROM reports JOIN hosts USING (host_key)";
-        let rows = sqlx::query(sql).fetch_all(&self.pool).await.unwrap();
-        let number = |row: &sqlx::mysql::MySqlRow, column: usize| u64::try_from(row.get::<i64, _>(column)).unwrap();
-        rows.iter().map(|row| (row.get(0), number(row, 1), number(row, 2), row.get(3))).collect()
     }
 
     /// Rows and checksum of every table: equal only if no row has changed.

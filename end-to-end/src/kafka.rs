@@ -15,8 +15,8 @@ pub fn bootstrap_server() -> String {
 }
 
 /// Messages of the topic that the group has not committed yet.
-pub fn lag(topic: &str, group: &str) -> i64 {
-    let client = client(group);
+pub fn lag(servers: &str, topic: &str, group: &str) -> i64 {
+    let client = client(servers, group);
     let mut lag = 0;
     for (partition, low, high) in watermarks(&client, topic) {
         let mut list = TopicPartitionList::new();
@@ -44,17 +44,17 @@ fn committed(client: &BaseConsumer, list: &TopicPartitionList) -> TopicPartition
 }
 
 /// Messages in a topic; 0 if it does not exist.
-pub fn count(topic: &str) -> i64 {
-    watermarks(&client("counter"), topic).iter().map(|(_, low, high)| high - low).sum()
+pub fn count(servers: &str, topic: &str) -> i64 {
+    watermarks(&client(servers, "counter"), topic).iter().map(|(_, low, high)| high - low).sum()
 }
 
-fn client(group: &str) -> BaseConsumer {
-    ClientConfig::new().set("bootstrap.servers", bootstrap_server()).set("group.id", group).create().unwrap()
+fn client(servers: &str, group: &str) -> BaseConsumer {
+    ClientConfig::new().set("bootstrap.servers", servers).set("group.id", group).create().unwrap()
 }
 
 /// Partition, first and next offset.
 fn watermarks(client: &BaseConsumer, topic: &str) -> Vec<(i32, i64, i64)> {
-    let metadata = client.fetch_metadata(Some(topic), TIMEOUT).expect("Kafka answers at TEST_KAFKA_BOOTSTRAP_SERVER");
+    let metadata = client.fetch_metadata(Some(topic), TIMEOUT).expect("Kafka answers");
     let partitions = metadata.topics()[0].partitions().iter().map(|partition| {
         let (low, high) = client.fetch_watermarks(topic, partition.id(), TIMEOUT).unwrap();
         (partition.id(), low, high)

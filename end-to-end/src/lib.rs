@@ -1,5 +1,5 @@
 //! What the end-to-end tests stand on: the real programs as processes of their own, each test with its own topic, group,
-//! database and ports on the services that `scripts/test` starts.
+//! database and ports on the services that `scripts/test` starts; tests that kill and pause services start their own (`services`).
 //!
 //! Nothing here replaces a part of the product. A missing service or program fails the test and says what to start.
 
@@ -8,8 +8,11 @@
 pub mod api;
 pub mod container;
 pub mod database;
+pub mod follower;
 pub mod kafka;
 pub mod process;
+pub mod proxy;
+pub mod services;
 pub mod stack;
 pub mod watch;
 
@@ -18,7 +21,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use api::{Api, Events};
 pub use container::Container;
 pub use database::Database;
+pub use follower::Follower;
 pub use process::Process;
+pub use proxy::{Proxy, Weather};
 pub use stack::Stack;
 pub use watch::Watch;
 

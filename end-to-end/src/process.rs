@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
+
 /// Of the log, when a test fails.
 const SHOWN_LINES: usize = 40;
 
@@ -46,10 +48,23 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// SIGSTOP: it stands still until [`Process::resume`].
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// SIGTERM; returns how it ended and how long that took.
     pub async fn terminate(&mut self, within: Duration) -> (ExitStatus, Duration) {
-        let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.ended(within).await
     }
 
@@ -92,7 +107,7 @@ impl Drop for Process {
 }
 
 /// The programs stand beside the folder of the test's own executable.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(Path::parent).unwrap().join(name);
     assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());

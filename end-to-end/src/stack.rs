@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::kafka::bootstrap_server;
+use crate::kafka::{self, bootstrap_server};
 use crate::process::free_address;
 use crate::{Api, Database, Process, unique, within};
 
@@ -75,21 +75,14 @@ impl Stack {
         Process::start(name, self.folder.path(), &[&kafka, variables].concat(), arguments)
     }
 
-    /// Plays a fleet; the ledger is [`Stack::ledger`].
+    /// Plays a fleet.
     pub fn start_loadgen(&self, arguments: &[&str]) -> Process {
-        let mut arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        arguments.push(format!("--ledger={}", self.file("ledger").display()));
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         self.start_source("loadgen", &[], &arguments)
     }
 
-    /// What Kafka acknowledged to the load generator: host id, epoch, seq, at.
-    pub fn ledger(&self) -> Vec<crate::database::Stored> {
-        let text = std::fs::read_to_string(self.file("ledger")).unwrap();
-        let line = |line: &str| {
-            let fields: Vec<&str> = line.split(' ').collect();
-            let [host_id, epoch, seq, at] = fields[..] else { panic!("no line of a ledger: {line}") };
-            (host_id.to_owned(), epoch.parse().unwrap(), seq.parse().unwrap(), at.parse().unwrap())
-        };
-        text.lines().map(line).collect()
+    /// Messages that the group has not committed yet.
+    pub fn lag(&self, group: &str) -> i64 {
+        kafka::lag(&bootstrap_server(), &self.topic, group)
     }
 }

@@ -7,12 +7,13 @@ use service_runtime::kafka::KafkaConfig;
 use service_runtime::{AdminListener, ConfigError, ServiceConfig};
 use wire_model::limits::{CONTAINERS, INTERVAL_MS_MAX, INTERVAL_MS_MIN};
 
+const OTHERS: &str = "loadgen ledger check --help and loadgen ledger record --help: whether what was played is stored.";
 /// Host ids have four digits.
 const HOSTS: i64 = 9_999;
 
 /// Plays a fleet of hosts with containers into Kafka.
 #[derive(Clone, Debug, clap::Parser)]
-#[command(name = "loadgen", version)]
+#[command(name = "loadgen", version, after_help = OTHERS)]
 pub struct Config {
     /// The cluster and the topic.
     #[command(flatten)]
@@ -30,9 +31,15 @@ pub struct Config {
     /// How long to play; without it until SIGTERM
     #[arg(long, env = "LOADGEN_DURATION_SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub duration_seconds: Option<u64>,
-    /// File that gets one line for each report that Kafka acknowledged: host id, epoch, seq, at (Unix ms)
-    #[arg(long, env = "LOADGEN_LEDGER")]
-    pub ledger: Option<PathBuf>,
+    /// File to which every report is appended before it is sent, and what became of it; for `loadgen ledger check`
+    #[arg(long, env = "LOADGEN_JOURNAL")]
+    pub journal: Option<PathBuf>,
+    /// How long Kafka may take to acknowledge a report, which has failed then
+    #[arg(long, env = "LOADGEN_DELIVERY_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub delivery_seconds: u64,
+    /// Share of reports in which something changes for a while: a container stops or goes, a device goes, a part cannot be read
+    #[arg(long, env = "LOADGEN_CHURN", default_value_t = 0.0, value_parser = parse_share)]
+    pub churn: f64,
     /// The same seed plays the same values
     #[arg(long, env = "LOADGEN_SEED", default_value_t = 1)]
     pub seed: u64,
@@ -42,6 +49,11 @@ impl Config {
     pub(crate) fn duration(&self) -> Option<Duration> {
         self.duration_seconds.map(Duration::from_secs)
     }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("\"{text}\" is not a share from 0 to 1"))
 }
 
 impl ServiceConfig for Config {

@@ -20,9 +20,7 @@ impl Fleet {
     /// `started_at_ms` (Unix ms) becomes the epoch, so that a restart never repeats one.
     pub fn new(config: &Config, started_at_ms: i64) -> Fleet {
         let mut rng = Rng::with_seed(config.seed);
-        let hosts = (1..=config.hosts)
-            .map(|number| Host::new(number, config.containers, config.interval_ms, started_at_ms, rng.fork()))
-            .collect();
+        let hosts = (1..=config.hosts).map(|number| Host::new(number, config, started_at_ms, rng.fork())).collect();
         Fleet { hosts, interval: Duration::from_millis(config.interval_ms.into()), count: 0 }
     }
 

@@ -6,6 +6,8 @@ use fastrand::Rng;
 use wire_model::catalog::Subject;
 use wire_model::{Cell, HostInfo, HostReport, Removed, SCHEMA, Table};
 
+use crate::Config;
+use crate::churn::Churn;
 use crate::values::{self, Values};
 
 const FILESYSTEMS: &[(&str, &str)] = &[("/", "ext4"), ("/var/lib/docker", "xfs"), ("/srv", "xfs")];
@@ -21,11 +23,12 @@ pub(crate) struct Host {
     /// For each table the values of its rows, and the column of the first metric.
     tables: Vec<(&'static str, usize, Vec<Values>)>,
     started_at_ms: i64,
+    churn: Option<Churn>,
     rng: Rng,
 }
 
 impl Host {
-    pub(crate) fn new(number: u32, containers: u32, interval_ms: u32, started_at_ms: i64, mut rng: Rng) -> Host {
+    pub(crate) fn new(number: u32, config: &Config, started_at_ms: i64, mut rng: Rng) -> Host {
         let name = format!("loadgen-{number:04}");
         let labels = [("rack".to_owned(), format!("r{}", number % RACKS + 1))];
         let info = HostInfo {
@@ -43,14 +46,14 @@ impl Host {
             epoch: u64::try_from(started_at_ms).unwrap_or_default(),
             seq: 0,
             at: 0,
-            interval_ms,
+            interval_ms: config.interval_ms,
             previous: None,
             metrics: BTreeMap::new(),
             tables: BTreeMap::new(),
             removed: Removed::default(),
         };
         let filesystems = FILESYSTEMS.iter().map(|(path, kind)| vec![Cell::from(*path), Cell::from(*kind)]);
-        let containers = (0..containers).map(|index| container(number, index, started_at_ms, &mut rng));
+        let containers = (0..config.containers).map(|index| container(number, index, started_at_ms, &mut rng));
         let parts: [(_, _, &[&str], Vec<Vec<Cell>>); 4] = [
             ("filesystem", Subject::Filesystem, &["mountpoint", "type"], filesystems.collect()),
             ("disk", Subject::Disk, &["device"], DISKS.iter().map(|disk| vec![Cell::from(*disk)]).collect()),
@@ -70,7 +73,8 @@ impl Host {
             report.tables.insert(table.to_owned(), Table { columns: columns.map(str::to_owned).collect(), rows });
         }
         let host = Values::new(Subject::Host, &mut rng);
-        Host { report, host, tables, started_at_ms, rng }
+        let churn = (config.churn > 0.0).then(|| Churn::new(config.churn));
+        Host { report, host, tables, started_at_ms, churn, rng }
     }
 
     /// The report of this moment. Its time is later than that of the one before, whatever the clock says.
@@ -96,7 +100,10 @@ impl Host {
                 cells.extend(values.advance(seconds, is_first, &mut self.rng).map(|(_, value)| Cell::from(value)));
             }
         }
-        report
+        match &mut self.churn {
+            Some(churn) => churn.apply(&self.report, &mut self.rng),
+            None => &self.report,
+        }
     }
 }
 

@@ -1,14 +1,17 @@
-//! Plays a fleet of any size into Kafka and keeps the ledger of what Kafka acknowledged.
+//! Plays a fleet of any size into Kafka, journals what it plays, and proves afterwards that all of it is where it should be.
 //!
-//! Hosts report one after the other, spread evenly over the interval, with values that wander as real ones do. Must never
-//! know who reads the topic. A new metric gets a line in `shapes.rs`.
+//! Hosts report one after the other, spread evenly over the interval, with values that wander as real ones do. The player must never
+//! know who reads the topic; only `ledger/` looks at the other end. A new metric gets a line in `shapes.rs`.
 
+mod churn;
 mod config;
 mod fleet;
 mod host;
-mod ledger;
+mod journal;
+pub mod ledger;
 mod publisher;
 mod shapes;
+mod tally;
 mod values;
 
 use std::sync::Arc;
@@ -22,13 +25,10 @@ use wire_model::limits::TOPIC_MESSAGE_BYTES;
 
 pub use config::Config;
 pub use fleet::Fleet;
-pub use ledger::Summary;
+pub use tally::Summary;
 
-use crate::ledger::Ledger;
 use crate::publisher::Publisher;
-
-/// So often the ledger's file is up to date.
-const LEDGER_FLUSH: Duration = Duration::from_millis(500);
+use crate::tally::Tally;
 
 /// Plays, waits for all deliveries, and prints the summary to stdout.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -44,14 +44,14 @@ pub async fn play(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary>
         partitions: config.kafka.kafka_topic_partitions,
         max_message_bytes: TOPIC_MESSAGE_BYTES,
     };
-    let ledger = Arc::new(Ledger::create(config.ledger.as_deref()).context("create the ledger")?);
-    let publisher = Publisher::new(&config.kafka, Arc::clone(&ledger)).context("create the producer")?;
+    let tally = Arc::new(Tally::new(config.journal.as_deref()).context("open the journal")?);
+    let delivery_timeout = Duration::from_secs(config.delivery_seconds);
+    let publisher = Publisher::new(&config.kafka, delivery_timeout, Arc::clone(&tally)).context("create the producer")?;
     if !ensure_topics(&config.kafka, &[topic], &shutdown).await? {
-        return ledger.summary(Duration::ZERO);
+        return Ok(tally.summary(Duration::ZERO));
     }
     let mut fleet = Fleet::new(&config, now_ms());
     let began_at = Instant::now();
-    let mut next_flush = began_at + LEDGER_FLUSH;
     loop {
         let due_at = began_at + fleet.next_is_due_after();
         if config.duration().is_some_and(|duration| due_at >= began_at + duration) {
@@ -59,21 +59,13 @@ pub async fn play(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary>
         }
         tokio::select! {
             () = shutdown.requested() => break,
-            () = tokio::time::sleep_until(due_at.min(next_flush)) => {}
+            () = tokio::time::sleep_until(due_at) => {}
         }
-        let now = Instant::now();
-        if now >= next_flush {
-            ledger.flush().context("write the ledger")?;
-            next_flush = now + LEDGER_FLUSH;
-        }
-        if now >= due_at {
-            let report = fleet.next_report(now_ms());
-            publisher.publish(report, now - due_at)?;
-        }
+        publisher.publish(fleet.next_report(now_ms()), due_at.elapsed())?;
     }
     publisher.wait_for_deliveries().await?;
-    ledger.flush().context("write the ledger")?;
-    ledger.summary(began_at.elapsed())
+    tally.check().context("write the journal")?;
+    Ok(tally.summary(began_at.elapsed()))
 }
 
 fn now_ms() -> i64 {

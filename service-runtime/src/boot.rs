@@ -1,5 +1,6 @@
 //! From `main` to the running service and back to an exit code.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::process::ExitCode;
 
@@ -21,7 +22,16 @@ where
     C: ServiceConfig,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let config = match config::start::<C>() {
+    boot_with(std::env::args_os().skip(1).collect(), run)
+}
+
+/// [`boot`] for one of several commands in a program: `arguments` are those behind the command's name.
+pub fn boot_with<C, F>(arguments: Vec<OsString>, run: impl FnOnce(C, Shutdown) -> F) -> ExitCode
+where
+    C: ServiceConfig,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let config = match config::start::<C>(arguments) {
         Ok(Start::Serve(config)) => config,
         Ok(Start::CheckHealth(config)) => return check_health(&config),
         Err(error) => return refuse(&error),

@@ -76,8 +76,8 @@ pub(crate) enum Start<C> {
 }
 
 /// Reads the configuration of this process; `--help`, `--version` and unknown flags end it here, as clap does.
-pub(crate) fn start<C: ServiceConfig>() -> Result<Start<C>, ConfigError> {
-    let (config, matches) = read::<C>(std::env::args_os().skip(1).collect(), true)?;
+pub(crate) fn start<C: ServiceConfig>(arguments: Vec<OsString>) -> Result<Start<C>, ConfigError> {
+    let (config, matches) = read::<C>(arguments, true)?;
     Ok(if matches.get_flag(HEALTHCHECK) { Start::CheckHealth(config) } else { Start::Serve(config) })
 }
 

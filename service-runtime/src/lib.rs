@@ -17,7 +17,7 @@ mod telemetry;
 
 pub use admin::{AdminListener, Health};
 pub use backoff::backoff;
-pub use boot::boot;
+pub use boot::{boot, boot_with};
 pub use config::{ConfigError, ServiceConfig};
 pub use shutdown::Shutdown;
 pub use supervisor::{DRAIN, Supervisor};

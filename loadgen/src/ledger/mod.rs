@@ -1,0 +1,113 @@
+//! The other end: whether what was journaled is stored, evaluated and announced, once and as it was.
+//!
+//! Reads the journal, the database and what followers of the stream recorded, and uses nothing of the api-backend's code: what is wrong
+//! there must not be wrong here in the same way. The oracle says what violations there should be, in the slowest and most obvious form.
+
+mod config;
+mod events;
+mod oracle;
+mod record;
+mod reports;
+mod store;
+mod violations;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use service_runtime::Shutdown;
+use tokio::time::Instant;
+
+pub use config::{CheckConfig, RecordConfig};
+pub use record::record;
+
+use self::store::Store;
+use crate::journal::Journals;
+
+/// Distance of two looks at what has not settled.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Of each kind of finding so many are shown one by one.
+const SHOWN: u64 = 5;
+
+/// What was found, printed as one line of JSON.
+#[derive(Debug, Default, Serialize)]
+pub struct Verdict {
+    reports: reports::Findings,
+    violations: violations::Findings,
+    events: events::Findings,
+    /// How many of the findings must not be.
+    wrong: u64,
+}
+
+/// Compares journal, database and streams, and fails when they do not agree.
+pub async fn check(config: CheckConfig, shutdown: Shutdown) -> anyhow::Result<()> {
+    let verdict = tokio::select! {
+        () = shutdown.requested() => bail!("stopped before the end"),
+        verdict = verdict(&config) => verdict?,
+    };
+    println!("{}", serde_json::to_string(&verdict).context("write the verdict")?);
+    if verdict.wrong > 0 {
+        bail!("{} findings must not be: journal, database and streams do not agree", verdict.wrong);
+    }
+    Ok(())
+}
+
+async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
+    let mut journals = Journals::default();
+    for path in &config.journals {
+        journals.read(path)?;
+    }
+    let mut store = Store::open(&config.database_url).await.context("open the database")?;
+    settle(config, &journals, &mut store).await?;
+
+    let mut verdict = Verdict::default();
+    let rules = store.rules().await.context("read the thresholds")?;
+    let stored_hosts = store.hosts().await.context("read the hosts")?;
+    let hosts: BTreeSet<&String> = journals.hosts.keys().chain(stored_hosts.keys()).collect();
+    for host in hosts {
+        let key = stored_hosts.get(host).copied();
+        let rows = match key {
+            Some(key) => store.reports(key).await.context("read the reports of a host")?,
+            None => Vec::new(),
+        };
+        let evaluated = reports::compare(&journals, host, &rows, &mut verdict.reports)?;
+        let Some(key) = key else { continue };
+        let machines = store.machines(key).await.context("read the machines of a host")?;
+        let expected = oracle::violations(&rules, &machines, &evaluated);
+        violations::compare(
+            host,
+            &expected,
+            &store.violations(host).await.context("read the violations")?,
+            &mut verdict.violations,
+        );
+    }
+    let table = store.events().await.context("read the events")?;
+    verdict.events = events::compare(&table, &config.events)?;
+    verdict.wrong = verdict.reports.wrong() + verdict.violations.wrong() + verdict.events.wrong();
+    Ok(verdict)
+}
+
+/// Waits until everything that was acknowledged is stored and the followers have the newest event; what is missing when the time is over is
+/// a finding.
+async fn settle(config: &CheckConfig, journals: &Journals, store: &mut Store) -> anyhow::Result<()> {
+    let acknowledged = journals.hosts.values().flat_map(|entries| entries.values()).filter(|entry| entry.acknowledged).count();
+    let deadline = Instant::now() + Duration::from_secs(config.settle_seconds);
+    while Instant::now() < deadline {
+        let stored = store.count_reports().await.context("count the reports")?;
+        let newest = store.newest_event().await.context("read the newest event")?;
+        if stored >= acknowledged as i64 && events::have_reached(newest, &config.events)? {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
+/// Counts a finding and shows the first of its kind.
+fn found(count: &mut u64, what: &str, which: impl std::fmt::Display) {
+    *count += 1;
+    if *count <= SHOWN {
+        tracing::error!("{what}: {which}");
+    }
+}

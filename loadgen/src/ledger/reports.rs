@@ -1,0 +1,108 @@
+//! Journal against `reports`: each that Kafka acknowledged is stored once, with the same bytes, and nothing else is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use serde::Serialize;
+use wire_model::{HostReport, ReportId};
+
+use super::found;
+use super::store::StoredReport;
+use crate::journal::{Entry, Journals};
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Findings {
+    sent: u64,
+    acknowledged: u64,
+    /// Rows of the database.
+    stored: u64,
+    /// Kafka said nothing, or no, and has them all the same: both may happen.
+    stored_unacknowledged: u64,
+    /// Came after a newer one of their host: stored as history, and not evaluated.
+    history: u64,
+    lost: u64,
+    duplicate: u64,
+    phantom: u64,
+    corrupt: u64,
+}
+
+impl Findings {
+    pub(super) fn wrong(&self) -> u64 {
+        self.lost + self.duplicate + self.phantom + self.corrupt
+    }
+}
+
+/// Compares one host. Returns what it stored, as it was sent, in event-time order, without history.
+pub(super) fn compare(
+    journals: &Journals,
+    host: &str,
+    rows: &[StoredReport],
+    findings: &mut Findings,
+) -> anyhow::Result<Vec<HostReport>> {
+    let nothing = BTreeMap::new();
+    let entries = journals.hosts.get(host).unwrap_or(&nothing);
+    findings.sent += entries.len() as u64;
+    findings.stored += rows.len() as u64;
+    let mut stored = BTreeSet::new();
+    let history = history(entries, rows);
+    let mut evaluated = Vec::new();
+    for row in rows {
+        let name = || format!("{host} epoch {} seq {} at {}", row.id.epoch, row.id.seq, row.at);
+        if !stored.insert(row.id) {
+            found(&mut findings.duplicate, "stored twice", name());
+            continue;
+        }
+        let Some(entry) = entries.get(&row.id) else {
+            found(&mut findings.phantom, "stored and never journaled", name());
+            continue;
+        };
+        let Some(message) = journals.message(entry)? else {
+            found(&mut findings.phantom, "stored and never sent", name());
+            continue;
+        };
+        findings.stored_unacknowledged += u64::from(!entry.acknowledged);
+        let payload = zstd::decode_all(&row.payload[..]);
+        if payload.is_err() || payload.is_ok_and(|payload| payload != message) {
+            found(&mut findings.corrupt, "stored with other bytes", name());
+        }
+        let report: HostReport =
+            serde_json::from_slice(&message).with_context(|| format!("decode the journaled report {}", name()))?;
+        if report.at != row.at {
+            found(&mut findings.corrupt, "stored under another time", name());
+        }
+        if history.contains(&row.id) {
+            findings.history += 1;
+        } else {
+            evaluated.push(report);
+        }
+    }
+    for (id, entry) in entries {
+        findings.acknowledged += u64::from(entry.acknowledged);
+        if entry.acknowledged && !stored.contains(id) {
+            found(&mut findings.lost, "acknowledged and not stored", format!("{host} epoch {} seq {}", id.epoch, id.seq));
+        }
+    }
+    evaluated.sort_by_key(|report| report.at);
+    Ok(evaluated)
+}
+
+/// Reports that came after a newer one of their host: after a clock was set back, or through another partition. A host's reports come in the
+/// order in which they were made as long as they take one partition.
+fn history(entries: &BTreeMap<ReportId, Entry>, rows: &[StoredReport]) -> BTreeSet<ReportId> {
+    let partitions: BTreeSet<i32> = rows.iter().filter_map(|row| entries.get(&row.id)?.partition).collect();
+    let mut by_arrival: Vec<&StoredReport> = rows.iter().collect();
+    if partitions.len() > 1 {
+        by_arrival.sort_by_key(|row| (row.received_at, row.at));
+    } else {
+        by_arrival.sort_by_key(|row| row.id);
+    }
+    let mut newest = 0;
+    let mut history = BTreeSet::new();
+    for row in by_arrival {
+        if row.at <= newest {
+            history.insert(row.id);
+        }
+        newest = newest.max(row.at);
+    }
+    history
+}
