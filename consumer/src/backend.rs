@@ -3,15 +3,16 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use wire_model::limits::{BATCH_RECORDS, REASON_CHARS};
 use wire_model::{IngestBatch, IngestReceipt};
 
 use crate::BackendUrl;
+use crate::token::Token;
+
+const ROUTE: &str = "api/v1/ingest";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a batch may take, its transaction included.
@@ -34,7 +35,8 @@ const ZSTD_LEVEL: i32 = 1;
 
 pub(crate) struct Backend {
     client: Client,
-    url: Url,
+    base: BackendUrl,
+    token: Token,
 }
 
 /// What became of a post.
@@ -51,13 +53,6 @@ pub(crate) enum Answer {
     Failed { problem: String, retry_after: Duration },
 }
 
-/// The header that carries the token; it is marked as sensitive.
-fn authorization(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// A batch as it is posted: JSON with the reports as received, zstd.
 pub(crate) fn encode(batch: &IngestBatch<'_>) -> io::Result<Bytes> {
     let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
@@ -66,37 +61,51 @@ pub(crate) fn encode(batch: &IngestBatch<'_>) -> io::Result<Bytes> {
 }
 
 impl Backend {
-    pub(crate) fn new(base: &BackendUrl, token: Option<&SecretString>, timeout: Duration) -> anyhow::Result<Backend> {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
-        if let Some(token) = token {
-            headers.insert(AUTHORIZATION, authorization(token.expose_secret()).context("put the token into a header")?);
-        }
+    pub(crate) fn new(base: &BackendUrl, token: Token, timeout: Duration) -> reqwest::Result<Backend> {
         let client = Client::builder()
-            .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)
             // neither may lead a token elsewhere
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Backend { client, url: base.route("api/v1/ingest") })
+        Ok(Backend { client, base: base.clone(), token })
     }
 
-    /// Posts an encoded batch once.
+    /// A post to a route of the backend, with the token.
+    pub(crate) fn request(&self, route: &str) -> RequestBuilder {
+        let request = self.client.post(self.base.route(route));
+        match self.token.header() {
+            Some(token) => request.header(AUTHORIZATION, token),
+            None => request,
+        }
+    }
+
+    /// Posts an encoded batch once; a second time when the token was another one meanwhile.
     pub(crate) async fn post(&self, body: Bytes) -> Answer {
+        let shown = self.token.header();
+        match self.post_once(body.clone()).await {
+            (Some(StatusCode::UNAUTHORIZED), _) if self.token.read_again(shown.as_ref()) => self.post_once(body).await.1,
+            (_, answer) => answer,
+        }
+    }
+
+    async fn post_once(&self, body: Bytes) -> (Option<StatusCode>, Answer) {
         let began_at = Instant::now();
-        let (status, answer) = match self.client.post(self.url.clone()).body(body).send().await {
-            Ok(response) => (response.status().as_str().to_owned(), read(response).await),
+        let request = self.request(ROUTE).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, "zstd");
+        let (status, label, answer) = match request.body(body).send().await {
+            Ok(response) => {
+                let status = response.status();
+                (Some(status), status.as_str().to_owned(), read(response).await)
+            }
             Err(error) => {
-                let status = if error.is_timeout() { "timeout" } else { "unreachable" };
-                (status.to_owned(), failed(describe(error)))
+                let label = if error.is_timeout() { "timeout" } else { "unreachable" };
+                (None, label.to_owned(), failed(describe(error)))
             }
         };
         metrics::histogram!("consumer_post_seconds").record(began_at.elapsed().as_secs_f64());
-        metrics::counter!("consumer_posts_total", "status" => status).increment(1);
-        answer
+        metrics::counter!("consumer_posts_total", "status" => label).increment(1);
+        (status, answer)
     }
 }
 
@@ -143,20 +152,26 @@ fn retry_after(headers: &HeaderMap) -> Duration {
 }
 
 /// With its causes: reqwest's own text is only "error sending request".
-fn describe(error: reqwest::Error) -> String {
+pub(crate) fn describe(error: reqwest::Error) -> String {
     let error = anyhow::Error::new(error.without_url());
     format!("{error:#}")
 }
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderValue;
+
     use super::*;
+
+    fn backend(url: &BackendUrl, timeout: Duration) -> Backend {
+        Backend::new(url, Token::new(None, None).unwrap(), timeout).unwrap()
+    }
 
     #[tokio::test]
     async fn a_backend_that_never_answers_and_one_that_is_not_there_are_failures() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let backend = Backend::new(&url, None, Duration::from_millis(50)).unwrap();
+        let backend = backend(&url, Duration::from_millis(50));
         let Answer::Failed { problem, .. } = backend.post(Bytes::new()).await else { panic!("an answer") };
         assert!(problem.contains("timed out"), "{problem}");
         drop(listener);
@@ -170,7 +185,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let routes = axum::Router::new().fallback(async move || body);
         let server = tokio::spawn(async move { axum::serve(listener, routes).await });
-        let answer = Backend::new(&url, None, REQUEST_TIMEOUT).unwrap().post(Bytes::new()).await;
+        let answer = backend(&url, REQUEST_TIMEOUT).post(Bytes::new()).await;
         server.abort();
         answer
     }

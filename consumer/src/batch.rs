@@ -47,17 +47,29 @@ pub(crate) fn header_bytes(header: &Header<'_, &[u8]>) -> usize {
     header.key.len() + header.value.map_or(0, <[u8]>::len)
 }
 
-/// Records that were received and are in no batch yet, in offset order.
+/// Records that were received and are in no batch yet, as they came: in offset order within a lap of the log.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    records: VecDeque<(Record, Instant)>,
+    records: VecDeque<Waiting>,
     bytes: usize,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    record: Record,
+    lap: u32,
+    came_at: Instant,
+}
+
 impl Pending {
-    pub(crate) fn push(&mut self, record: Record, now: Instant) {
+    pub(crate) fn push(&mut self, record: Record, lap: u32, now: Instant) {
         self.bytes += record.bytes();
-        self.records.push_back((record, now));
+        self.records.push_back(Waiting { record, lap, came_at: now });
+    }
+
+    /// The record that waits longest.
+    pub(crate) fn front(&self) -> Option<&Record> {
+        self.records.front().map(|waiting| &waiting.record)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -67,23 +79,25 @@ impl Pending {
     /// When the next batch should go: at once when it is full, [`LINGER`] after its first record came when it is not,
     /// never when there is none.
     pub(crate) fn ready_at(&self) -> Option<Instant> {
-        let (_, first_came_at) = self.records.front()?;
+        let first_came_at = self.records.front()?.came_at;
         let full = self.records.len() >= limits::BATCH_RECORDS || self.bytes >= BATCH_BYTES;
-        Some(if full { *first_came_at } else { *first_came_at + LINGER })
+        Some(if full { first_came_at } else { first_came_at + LINGER })
     }
 
-    /// The next batch: at most [`BATCH_RECORDS`](limits::BATCH_RECORDS) and [`BATCH_BYTES`], but always one record.
-    pub(crate) fn take(&mut self) -> Vec<Record> {
+    /// The next batch: of one lap, at most [`BATCH_RECORDS`](limits::BATCH_RECORDS) and [`BATCH_BYTES`], but always one record
+    /// where there is one. With it the lap.
+    pub(crate) fn take(&mut self) -> (u32, Vec<Record>) {
+        let lap = self.records.front().map_or(0, |first| first.lap);
         let mut bytes = 0;
-        let mut fits = |(record, _): &(Record, Instant)| {
-            bytes += record.bytes();
-            bytes <= BATCH_BYTES
+        let mut fits = |waiting: &Waiting| {
+            bytes += waiting.record.bytes();
+            bytes <= BATCH_BYTES && waiting.lap == lap
         };
-        let count = self.records.iter().take(limits::BATCH_RECORDS).take_while(|entry| fits(entry));
+        let count = self.records.iter().take(limits::BATCH_RECORDS).take_while(|waiting| fits(waiting));
         let count = count.count().max(1).min(self.records.len());
-        let batch: Vec<Record> = self.records.drain(..count).map(|(record, _)| record).collect();
+        let batch: Vec<Record> = self.records.drain(..count).map(|waiting| waiting.record).collect();
         self.bytes -= batch.iter().map(Record::bytes).sum::<usize>();
-        batch
+        (lap, batch)
     }
 }
 
@@ -100,7 +114,7 @@ mod tests {
     fn pending(sizes: impl IntoIterator<Item = usize>, now: Instant) -> Pending {
         let mut pending = Pending::default();
         for (offset, bytes) in (0..).zip(sizes) {
-            pending.push(record(offset, bytes), now);
+            pending.push(record(offset, bytes), 0, now);
         }
         pending
     }
@@ -118,16 +132,16 @@ mod tests {
     fn nothing_is_never_ready() {
         let mut pending = Pending::default();
         assert_eq!(pending.ready_at(), None);
-        assert!(pending.take().is_empty());
+        assert!(pending.take().1.is_empty());
     }
 
     #[test]
     fn a_batch_waits_for_its_first_record_only() {
         let now = Instant::now();
         let mut pending = pending([100], now);
-        pending.push(record(1, 100), now + LINGER / 2);
+        pending.push(record(1, 100), 0, now + LINGER / 2);
         assert_eq!(pending.ready_at(), Some(now + LINGER));
-        assert_eq!(pending.take().len(), 2);
+        assert_eq!(pending.take().1.len(), 2);
         assert_eq!((pending.ready_at(), pending.bytes()), (None, 0));
     }
 
@@ -161,10 +175,22 @@ mod tests {
         ] {
             let (count, bytes) = (sizes.len(), sizes.iter().sum::<usize>());
             let mut pending = pending(sizes, now);
-            let batch = pending.take();
+            let (_, batch) = pending.take();
             assert_eq!(batch.len(), taken, "{count} records");
             assert_eq!(batch.iter().map(Record::bytes).sum::<usize>() + pending.bytes(), bytes);
             assert!(batch.iter().map(|record| record.offset).eq(0..taken as i64));
         }
+    }
+
+    #[test]
+    fn a_batch_is_of_one_lap_of_the_log() {
+        let now = Instant::now();
+        let mut pending = pending([100, 100], now);
+        pending.push(record(0, 100), 1, now);
+        let mut taken = || {
+            let (lap, batch) = pending.take();
+            (lap, batch.iter().map(|record| record.offset).collect::<Vec<i64>>())
+        };
+        assert_eq!([taken(), taken(), taken()], [(0, vec![0, 1]), (1, vec![0]), (0, vec![])]);
     }
 }

@@ -12,11 +12,12 @@ use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
 use service_runtime::kafka::KafkaConfig;
-use service_runtime::{Shutdown, backoff};
+use service_runtime::{Health, Shutdown, backoff};
 use wire_model::limits::{MESSAGE_BYTES, REASON_CHARS};
 
 use crate::DEAD_LETTER_MESSAGE_BYTES;
 use crate::batch::{Record, header_bytes};
+use crate::outages::Outages;
 use crate::partition::Partition;
 
 const DELIVERY_TIMEOUT_MS: &str = "10000";
@@ -70,10 +71,11 @@ impl Kind {
 pub(crate) struct DeadLetters {
     producer: FutureProducer,
     topic: String,
+    outages: Outages,
 }
 
 impl DeadLetters {
-    pub(crate) fn new(kafka: &KafkaConfig) -> anyhow::Result<DeadLetters> {
+    pub(crate) fn new(kafka: &KafkaConfig, health: Health) -> anyhow::Result<DeadLetters> {
         let producer = kafka
             .client_config()
             .set("acks", "all")
@@ -84,7 +86,7 @@ impl DeadLetters {
             .set("message.timeout.ms", DELIVERY_TIMEOUT_MS)
             .set("allow.auto.create.topics", "false")
             .create()?;
-        Ok(DeadLetters { producer, topic: kafka.dead_letter_topic() })
+        Ok(DeadLetters { producer, topic: kafka.dead_letter_topic(), outages: Outages::new("dead letters", health) })
     }
 
     /// Returns when Kafka has acknowledged all of them, however long that takes; `false` when the shutdown came first.
@@ -100,6 +102,7 @@ impl DeadLetters {
         let mut left: Vec<&DeadLetter> = dead_letters.iter().collect();
         let mut waits = backoff(FIRST_RETRY, LONGEST_RETRY);
         let mut said = None;
+        let mut outage = None;
         loop {
             let results = join_all(left.iter().map(|letter| self.send(partition, letter))).await;
             let problem = results.iter().find_map(|result| result.as_ref().err()).map(|error| describe(error, &self.topic));
@@ -108,6 +111,7 @@ impl DeadLetters {
             if let Some((code, reason)) = self.producer.client().fatal_error() {
                 bail!("the producer of dead letters cannot go on: {code}: {reason}");
             }
+            outage.get_or_insert_with(|| self.outages.begin(partition.number, &problem));
             if said.as_ref() != Some(&problem) {
                 tracing::error!(topic = self.topic, problem, "dead letters cannot be written; their partition waits");
                 said = Some(problem);

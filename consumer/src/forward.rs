@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +14,7 @@ use crate::backend::{Answer, Backend, encode};
 use crate::batch::Record;
 use crate::dead_letters::{DeadLetter, DeadLetters, Kind};
 use crate::outages::Outages;
-use crate::partition::Partition;
+use crate::partition::{Batch, Partition};
 use crate::sift::sift;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -22,7 +23,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// What all workers share.
 pub(crate) struct Forwarder {
-    pub(crate) backend: Backend,
+    pub(crate) backend: Arc<Backend>,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) topic: String,
     pub(crate) outages: Outages,
@@ -50,13 +51,14 @@ impl Forwarder {
                 () = self.shutdown.requested() => return Ok(()),
                 batch = partition.next_batch() => batch?,
             };
-            if self.forward(partition, &batch.records).await? == Then::Stop {
+            if self.forward(partition, &batch).await? == Then::Stop {
                 return Ok(());
             }
         }
     }
 
-    async fn forward(&self, partition: &Partition, records: &[Record]) -> anyhow::Result<Then> {
+    async fn forward(&self, partition: &Partition, batch: &Batch) -> anyhow::Result<Then> {
+        let records = &batch.records[..];
         let (reports, dead_letters) = sift(records);
         if !self.dead_letters.write(partition, &dead_letters, &self.shutdown).await? {
             return Ok(Then::Stop);
@@ -88,11 +90,11 @@ impl Forwarder {
             if !self.dead_letters.write(partition, &rejected, &self.shutdown).await? {
                 return Ok(Then::Stop);
             }
-            partition.store(last.offset)?;
+            partition.store(batch, last.offset)?;
         }
         // dead letters may stand behind the last report
         if let Some(last) = records.last() {
-            partition.store(last.offset)?;
+            partition.store(batch, last.offset)?;
         }
         Ok(Then::GoOn)
     }

@@ -11,12 +11,13 @@ use std::time::Instant;
 
 use anyhow::Context;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::sync::Notify;
 
 use crate::batch::{Pending, Record};
-use crate::group::Group;
+use crate::group::Consumer;
+use crate::progress::{Arrival, Progress};
 
 /// A partition is paused when this many bytes wait in it …
 const FULL_BYTES: usize = 1024 * 1024;
@@ -40,23 +41,39 @@ pub(crate) struct Partition {
     pub(crate) topic: String,
     pub(crate) number: i32,
     /// Weak: the consumer's context owns the partitions.
-    consumer: Weak<StreamConsumer<Group>>,
+    consumer: Weak<Consumer>,
     /// Bytes that all partitions hold.
     held: Arc<AtomicUsize>,
     state: Mutex<State>,
     arrived: Notify,
 }
 
-#[derive(Default)]
 struct State {
     pending: Pending,
+    progress: Progress,
+    /// When the oldest record that is in flight came to Kafka, in Unix ms.
+    in_flight_since: Option<i64>,
     paused: bool,
     revoked: bool,
+}
+
+/// What the status tells of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    pub(crate) number: i32,
+    /// Offset of the first record that is not accepted; `None` while nothing arrived and nothing was ever committed.
+    pub(crate) position: Option<i64>,
+    /// Offset that should arrive next.
+    pub(crate) next: Option<i64>,
+    /// When the oldest record that is held here came to Kafka, in Unix ms.
+    pub(crate) waiting_since: Option<i64>,
+    pub(crate) paused: bool,
 }
 
 /// Records on their way to the backend; they count as held until they are dropped.
 pub(crate) struct Batch {
     pub(crate) records: Vec<Record>,
+    lap: u32,
     _held: Held,
 }
 
@@ -69,18 +86,28 @@ impl Drop for Held {
 }
 
 impl Partition {
-    pub(crate) fn new(topic: &str, number: i32, consumer: Weak<StreamConsumer<Group>>, held: Arc<AtomicUsize>) -> Partition {
-        let (state, arrived) = (Mutex::default(), Notify::new());
-        Partition { topic: topic.to_owned(), number, consumer, held, state, arrived }
+    /// `committed` is where the group goes on.
+    pub(crate) fn new(
+        topic: &str,
+        number: i32,
+        committed: Option<i64>,
+        consumer: Weak<Consumer>,
+        held: Arc<AtomicUsize>,
+    ) -> Partition {
+        let (pending, progress) = (Pending::default(), Progress::new(committed));
+        let state = Mutex::new(State { pending, progress, in_flight_since: None, paused: false, revoked: false });
+        Partition { topic: topic.to_owned(), number, consumer, held, state, arrived: Notify::new() }
     }
 
     /// Takes a received record in; the partition is paused if that fills it.
-    pub(crate) fn push(&self, record: Record) -> anyhow::Result<()> {
+    pub(crate) fn push(&self, record: Record) -> anyhow::Result<Arrival> {
         let mut state = self.lock();
+        let arrival = state.progress.received(record.offset);
         let bytes = record.bytes();
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let ready_before = state.pending.ready_at();
-        state.pending.push(record, Instant::now());
+        let lap = state.progress.lap();
+        state.pending.push(record, lap, Instant::now());
         if !state.paused && is_full(state.pending.bytes(), held) {
             self.change_flow(Flow::Pause).context("pause a partition")?;
             state.paused = true;
@@ -88,7 +115,7 @@ impl Partition {
         if state.pending.ready_at() != ready_before {
             self.arrived.notify_one();
         }
-        Ok(())
+        Ok(arrival)
     }
 
     /// The next batch, as soon as it is ready.
@@ -108,23 +135,41 @@ impl Partition {
 
     fn take(&self) -> anyhow::Result<Batch> {
         let mut state = self.lock();
-        let records = state.pending.take();
+        let (lap, records) = state.pending.take();
+        state.in_flight_since = records.first().and_then(|record| record.timestamp_ms);
         if state.paused && !state.revoked && is_drained(state.pending.bytes(), self.held.load(Ordering::Relaxed)) {
             self.change_flow(Flow::Resume).context("resume a partition")?;
             state.paused = false;
         }
         let bytes = records.iter().map(Record::bytes).sum();
-        Ok(Batch { records, _held: Held(Arc::clone(&self.held), bytes) })
+        Ok(Batch { records, lap, _held: Held(Arc::clone(&self.held), bytes) })
     }
 
-    /// Everything up to and with `offset` is accepted: it will be committed.
-    pub(crate) fn store(&self, offset: i64) -> anyhow::Result<()> {
-        let state = self.lock();
+    /// Everything in the batch up to and with `offset` is accepted: it will be committed.
+    pub(crate) fn store(&self, batch: &Batch, offset: i64) -> anyhow::Result<()> {
+        let mut state = self.lock();
+        let left = batch.records.iter().find(|record| record.offset > offset);
+        state.in_flight_since = left.and_then(|record| record.timestamp_ms);
+        if !state.progress.accepted(batch.lap, offset) {
+            return Ok(());
+        }
         let Some(consumer) = self.consumer.upgrade().filter(|_| !state.revoked) else { return Ok(()) };
         match consumer.store_offset(&self.topic, self.number, offset) {
             // the group took the partition away and has not told us yet: whoever has it sends these records again
             Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => Ok(()),
             stored => stored.context("store an offset"),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = self.lock();
+        let waiting = || state.pending.front().and_then(|record| record.timestamp_ms);
+        Snapshot {
+            number: self.number,
+            position: state.progress.position(),
+            next: state.progress.next(),
+            waiting_since: state.in_flight_since.or_else(waiting),
+            paused: state.paused,
         }
     }
 
@@ -190,11 +235,38 @@ mod tests {
         }
     }
 
+    /// It came to Kafka at 1,000 ms and its offset.
+    fn record(offset: i64) -> Record {
+        Record { offset, key: None, payload: Some(vec![0; 100]), timestamp_ms: Some(1_000 + offset), headers: None }
+    }
+
+    #[tokio::test]
+    async fn the_snapshot_follows_a_record_from_its_arrival_to_its_acceptance() {
+        let partition = Partition::new("topic", 3, Some(5), Weak::new(), Arc::default());
+        let shows = |position, next, waiting_since| {
+            let expected = Snapshot { number: 3, position: Some(position), next: Some(next), waiting_since, paused: false };
+            assert_eq!(partition.snapshot(), expected);
+        };
+        shows(5, 5, None);
+        partition.push(record(5)).unwrap();
+        partition.push(record(6)).unwrap();
+        shows(5, 7, Some(1_005));
+        let batch = partition.next_batch().await.unwrap();
+        partition.push(record(7)).unwrap();
+        shows(5, 8, Some(1_005));
+        partition.store(&batch, 5).unwrap();
+        shows(6, 8, Some(1_006));
+        partition.store(&batch, 6).unwrap();
+        shows(7, 8, Some(1_007));
+        let batch = partition.next_batch().await.unwrap();
+        partition.store(&batch, 7).unwrap();
+        shows(8, 8, None);
+    }
+
     #[tokio::test]
     async fn what_is_held_is_given_back_when_the_batch_or_the_partition_goes() {
         let held = Arc::new(AtomicUsize::new(0));
-        let partition = Partition::new("topic", 0, Weak::new(), Arc::clone(&held));
-        let record = |offset| Record { offset, key: None, payload: Some(vec![0; 100]), timestamp_ms: None, headers: None };
+        let partition = Partition::new("topic", 0, None, Weak::new(), Arc::clone(&held));
         partition.push(record(1)).unwrap();
         let one = held.load(Ordering::Relaxed);
         let batch = partition.next_batch().await.unwrap();

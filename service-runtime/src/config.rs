@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -135,15 +136,24 @@ fn add_secret_files(command: &Command, arguments: &mut Vec<OsString>) -> Result<
         if std::env::var_os(name).is_some() {
             return Err(ConfigError::new(&file_variable, format!("{name} is set too; leave one of them out")));
         }
-        let content = std::fs::read_to_string(&path)
-            .map_err(|error| ConfigError::new(&file_variable, format!("cannot read the file: {error}")))?;
-        let secret = content.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() {
-            return Err(ConfigError::new(&file_variable, "the file is empty"));
-        }
+        let secret = read_secret_file(path.as_ref()).map_err(|problem| ConfigError::new(&file_variable, problem))?;
         arguments.push(format!("--{long}={secret}").into());
     }
     Ok(())
+}
+
+/// Where the secret of this variable comes from, if from a file: for who reads it again when it was changed.
+pub fn secret_file(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(format!("{variable}_FILE")).map(PathBuf::from)
+}
+
+/// What a secret's file holds, without the newline at its end. The error says what is wrong with the file.
+pub fn read_secret_file(path: &Path) -> Result<String, String> {
+    let content = std::fs::read_to_string(path).map_err(|error| format!("cannot read the file: {error}"))?;
+    match content.trim_end_matches(['\r', '\n']) {
+        "" => Err("the file is empty".to_owned()),
+        secret => Ok(secret.to_owned()),
+    }
 }
 
 /// Whether `--long` or `--long=value` is among the arguments.

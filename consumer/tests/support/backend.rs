@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -12,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use wire_model::limits::{BATCH_COMPRESSED_BYTES, BATCH_INFLATED_BYTES, BATCH_RECORDS};
-use wire_model::{IngestBatch, IngestReceipt, Rejection};
+use wire_model::{ConsumerStatus, IngestBatch, IngestReceipt, Rejection};
 
 use super::TOKEN;
 
@@ -52,6 +53,9 @@ struct Shared {
     accepted: Mutex<Vec<Post>>,
     /// All posts, by what was answered.
     answered: Mutex<BTreeMap<u16, usize>>,
+    /// What consumers said of themselves, and what they are answered.
+    statuses: Mutex<Vec<ConsumerStatus>>,
+    status_answer: AtomicU16,
 }
 
 impl Backend {
@@ -61,10 +65,16 @@ impl Backend {
 
     pub fn start_on(listener: TcpListener, script: impl Fn(&Post) -> Reply + Send + 'static) -> Backend {
         let address = listener.local_addr().unwrap();
-        let state =
-            Arc::new(Shared { script: Mutex::new(Box::new(script)), accepted: Mutex::default(), answered: Mutex::default() });
+        let state = Arc::new(Shared {
+            script: Mutex::new(Box::new(script)),
+            accepted: Mutex::default(),
+            answered: Mutex::default(),
+            statuses: Mutex::default(),
+            status_answer: AtomicU16::new(204),
+        });
         let routes = Router::new()
             .route("/api/v1/ingest", post(ingest))
+            .route("/api/v1/pipeline/consumers", post(hear))
             .layer(DefaultBodyLimit::max(BATCH_COMPRESSED_BYTES))
             .with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
@@ -74,6 +84,16 @@ impl Backend {
     /// From now on answers like this.
     pub fn now(&self, script: impl Fn(&Post) -> Reply + Send + 'static) {
         *self.state.script.lock().unwrap() = Box::new(script);
+    }
+
+    /// From now on statuses are answered like this; 204 is the beginning.
+    pub fn answer_statuses(&self, status: u16) {
+        self.state.status_answer.store(status, Ordering::Relaxed);
+    }
+
+    /// All statuses that came, whatever they were answered.
+    pub fn statuses(&self) -> Vec<ConsumerStatus> {
+        self.state.statuses.lock().unwrap().clone()
     }
 
     pub fn accepted(&self) -> Vec<Post> {
@@ -104,6 +124,15 @@ async fn ingest(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byte
     let response = answer(&state, &headers, &body);
     *state.answered.lock().unwrap().entry(response.status().as_u16()).or_default() += 1;
     response
+}
+
+async fn hear(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    if headers.get("authorization").is_none_or(|value| *value != format!("Bearer {TOKEN}")) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    let Ok(status) = serde_json::from_slice(&body) else { return StatusCode::IM_A_TEAPOT };
+    state.statuses.lock().unwrap().push(status);
+    StatusCode::from_u16(state.status_answer.load(Ordering::Relaxed)).unwrap()
 }
 
 /// Breaks of the contract are answered with 418, which no test expects.

@@ -1,8 +1,8 @@
 //! A broker's topic as the tests see it: written to, read from, and what the group has committed.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::admin::AdminClient;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -138,6 +138,59 @@ impl Kafka {
             }
         }
         found
+    }
+
+    /// On the real cluster: a topic with a name of its own for this test and run.
+    pub async fn with_topic(name: &str, partitions: i32) -> Kafka {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let kafka = Kafka::new(&real_cluster(), &format!("consumer-{name}-{}", now.as_nanos()));
+        kafka.create_topic(partitions).await;
+        kafka
+    }
+
+    pub async fn create_topic(&self, partitions: i32) {
+        let new = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(1));
+        self.admin().create_topics([&new], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+        self.until_partitions(partitions).await;
+    }
+
+    pub async fn delete_topic(&self) {
+        self.admin().delete_topics(&[&self.topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+        self.until_partitions(0).await;
+    }
+
+    /// More partitions, so that there are so many.
+    pub async fn add_partitions(&self, partitions: i32) {
+        let new = NewPartitions::new(&self.topic, partitions as usize);
+        self.admin().create_partitions([&new], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+        self.until_partitions(partitions).await;
+    }
+
+    /// Not every broker knows of a change at once.
+    async fn until_partitions(&self, partitions: i32) {
+        let client: BaseConsumer = config(&self.servers).create().unwrap();
+        super::eventually("the topic has its partitions", async || {
+            let metadata = client.fetch_metadata(Some(&self.topic), TIMEOUT).unwrap();
+            (metadata.topics()[0].partitions().len() == partitions as usize).then_some(())
+        })
+        .await;
+    }
+
+    /// As Kafka's retention does it: the partition's log begins at this offset from now on.
+    pub async fn delete_before(&self, partition: i32, offset: i64) {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(&self.topic, partition, Offset::Offset(offset)).unwrap();
+        let deleted = self.admin().delete_records(&offsets, &AdminOptions::new()).await.unwrap();
+        assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
+    }
+
+    /// Deletes what the consumer's group has committed. The group must have no members.
+    pub async fn delete_group(&self) {
+        let group = format!("{GROUP}-{}", self.topic);
+        super::eventually("the group is deleted", async || {
+            self.admin().delete_groups(&[&group], &AdminOptions::new()).await.unwrap().remove(0).ok()
+        })
+        .await;
     }
 
     pub fn admin(&self) -> AdminClient<DefaultClientContext> {

@@ -1,0 +1,207 @@
+//! Tells the backend how far behind each partition is, every few seconds, and looks whether one has stopped.
+//!
+//! Nothing here may hold up the forwarding: what cannot be asked or told is left to the next time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use reqwest::StatusCode;
+use service_runtime::Shutdown;
+use wire_model::limits::{NAME_CHARS, PARTITIONS};
+use wire_model::{ConsumerStatus, PartitionStatus};
+
+use crate::Config;
+use crate::assignment::{Assignment, Rejoin};
+use crate::backend::{Backend, describe};
+use crate::offsets::Offsets;
+use crate::partition::Snapshot;
+use crate::stalls::Stalls;
+
+const ROUTE: &str = "api/v1/pipeline/consumers";
+/// While nothing changes …
+const INTERVAL: Duration = Duration::from_secs(5);
+/// … and when something does: several changes of one rebalance are told together.
+const SOON: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Nobody waits for the number of dead letters, and it costs three requests.
+const DEAD_LETTERS_INTERVAL: Duration = Duration::from_secs(60);
+
+pub(crate) struct Reporter {
+    status: ConsumerStatus,
+    dead_letter_topic: String,
+    assignment: Arc<Assignment>,
+    backend: Arc<Backend>,
+    offsets: Arc<Offsets>,
+    stalls: Stalls,
+    /// When the dead letters were counted, if they could be.
+    counted_at: Option<Instant>,
+    /// What went wrong the last time: said when it changes.
+    problem: Option<String>,
+}
+
+/// What the brokers said; empty where they did not answer.
+#[derive(Default)]
+struct Answers {
+    ends: HashMap<i32, i64>,
+    starts: HashMap<i32, i64>,
+    dead_letters: Option<u64>,
+}
+
+impl Reporter {
+    pub(crate) fn new(config: &Config, backend: Arc<Backend>, assignment: Arc<Assignment>) -> anyhow::Result<Reporter> {
+        let offsets = Offsets::new(&config.kafka).context("create the client that asks for offsets")?;
+        let status = ConsumerStatus {
+            consumer: name(),
+            group: config.kafka_consumer_group_id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            topic: config.kafka.kafka_topic_name.clone(),
+            partitions: Vec::new(),
+            skipped: Vec::new(),
+            dead_letters: None,
+        };
+        Ok(Reporter {
+            status,
+            dead_letter_topic: config.kafka.dead_letter_topic(),
+            assignment,
+            backend,
+            offsets: Arc::new(offsets),
+            stalls: Stalls::default(),
+            counted_at: None,
+            problem: None,
+        })
+    }
+
+    pub(crate) async fn run(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
+        loop {
+            let assignment = Arc::clone(&self.assignment);
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                done = self.look_and_tell() => done?,
+            }
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = async { tokio::time::sleep(SOON).await; assignment.changed.notified().await } => {}
+            }
+        }
+    }
+
+    async fn look_and_tell(&mut self) -> anyhow::Result<()> {
+        // before the brokers are asked, so that no end is older than its position
+        let snapshots = self.assignment.snapshots();
+        let answers = self.ask(&snapshots).await?;
+        self.assignment.skipped.judge(&answers.starts);
+        let stopped = self.stalls.look(&snapshots, &answers.ends, Instant::now());
+        if !stopped.is_empty() {
+            tracing::error!(partitions = ?stopped, "Kafka has records and this consumer does not get them");
+            self.stalls = Stalls::default();
+            self.assignment.rejoin(Rejoin::Stalled);
+        }
+        self.status.partitions =
+            snapshots.iter().filter_map(|snapshot| partition_status(snapshot, &answers)).take(PARTITIONS).collect();
+        self.status.skipped = self.assignment.skipped.unconfirmed();
+        self.status.dead_letters = answers.dead_letters.or(self.status.dead_letters);
+        for partition in &self.status.partitions {
+            if let Some(end) = partition.end_offset {
+                let lag = (end - partition.position).max(0) as f64;
+                metrics::gauge!("consumer_lag", "partition" => partition.partition.to_string()).set(lag);
+            }
+        }
+        self.tell().await;
+        Ok(())
+    }
+
+    async fn ask(&mut self, snapshots: &[Snapshot]) -> anyhow::Result<Answers> {
+        let counts = self.counted_at.is_none_or(|counted_at| counted_at.elapsed() >= DEAD_LETTERS_INTERVAL);
+        let numbers: Vec<i32> = snapshots.iter().map(|snapshot| snapshot.number).collect();
+        let mut unknown = self.assignment.skipped.suspected();
+        unknown.extend(snapshots.iter().filter(|snapshot| snapshot.position.is_none()).map(|snapshot| snapshot.number));
+        unknown.sort_unstable();
+        unknown.dedup();
+        let (offsets, topic) = (Arc::clone(&self.offsets), self.status.topic.clone());
+        let dead_letter_topic = counts.then(|| self.dead_letter_topic.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut answers = Answers { ends: offsets.ends(&topic, &numbers)?, ..Answers::default() };
+            answers.starts = offsets.starts(&topic, &unknown)?;
+            // absent, or not ours to see: nobody knows
+            answers.dead_letters = dead_letter_topic.and_then(|topic| offsets.count(&topic).ok());
+            anyhow::Ok(answers)
+        });
+        let answers = asked.await.context("ask the brokers for offsets")?.unwrap_or_else(|error| {
+            tracing::debug!(error = format!("{error:#}"), "offsets are not known at the moment");
+            Answers::default()
+        });
+        if answers.dead_letters.is_some() {
+            self.counted_at = Some(Instant::now());
+        }
+        Ok(answers)
+    }
+
+    async fn tell(&mut self) {
+        let told = self.post().await;
+        metrics::counter!("consumer_statuses_total", "result" => if told.is_ok() { "ok" } else { "failed" }).increment(1);
+        let problem = told.err();
+        match (&problem, &self.problem) {
+            (None, _) => self.assignment.skipped.confirmed(&self.status.skipped),
+            (Some(problem), None) => tracing::warn!(problem, "the backend does not hear how far behind this consumer is"),
+            (Some(problem), Some(_)) => tracing::debug!(problem, "the backend still does not hear of this consumer"),
+        }
+        self.problem = problem;
+    }
+
+    async fn post(&self) -> Result<(), String> {
+        let request = self.backend.request(ROUTE).timeout(TIMEOUT).json(&self.status);
+        match request.send().await.map(|response| response.status()) {
+            Ok(StatusCode::NO_CONTENT) => Ok(()),
+            Ok(StatusCode::NOT_FOUND) => Err("it is too old to listen".to_owned()),
+            Ok(status) => Err(format!("it answers {status}")),
+            Err(error) => Err(describe(error)),
+        }
+    }
+}
+
+/// `None` while nothing is known of it but that it is ours.
+fn partition_status(snapshot: &Snapshot, answers: &Answers) -> Option<PartitionStatus> {
+    Some(PartitionStatus {
+        partition: snapshot.number,
+        position: snapshot.position.or_else(|| answers.starts.get(&snapshot.number).copied())?,
+        end_offset: answers.ends.get(&snapshot.number).copied(),
+        waiting_since: snapshot.waiting_since,
+    })
+}
+
+/// The machine's name, and something that no other start has.
+fn name() -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let start = uuid::Uuid::new_v4().simple().to_string();
+    let machine: String = machine.chars().take(NAME_CHARS - 1 - START_CHARS).collect();
+    format!("{machine}-{}", &start[..START_CHARS])
+}
+
+const START_CHARS: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_start_has_a_name_of_its_own_that_fits() {
+        let (one, other) = (name(), name());
+        assert_ne!(one, other);
+        assert!(one.chars().count() <= NAME_CHARS && one.len() > START_CHARS + 1, "{one}");
+    }
+
+    #[test]
+    fn a_partition_of_which_nothing_came_is_told_when_its_logs_start_is_known() {
+        let snapshot = Snapshot { number: 4, position: None, next: None, waiting_since: None, paused: false };
+        assert_eq!(partition_status(&snapshot, &Answers::default()), None);
+        let answers = Answers { ends: HashMap::from([(4, 9)]), starts: HashMap::from([(4, 7)]), dead_letters: None };
+        let expected = PartitionStatus { partition: 4, position: 7, end_offset: Some(9), waiting_since: None };
+        assert_eq!(partition_status(&snapshot, &answers), Some(expected.clone()));
+        let snapshot = Snapshot { position: Some(8), waiting_since: Some(1), ..snapshot };
+        let expected = PartitionStatus { position: 8, waiting_since: Some(1), ..expected };
+        assert_eq!(partition_status(&snapshot, &answers), Some(expected));
+    }
+}
