@@ -1,5 +1,7 @@
 //! Topics and groups that change under a running consumer, on a real cluster: what is there arrives, and what is not is told.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod support;
 
 use std::collections::BTreeSet;
