@@ -24,7 +24,7 @@ pub async fn watch_database(store: Store, health: Health, shutdown: Shutdown) ->
     loop {
         let looked = timeout(ANSWER, look(&store, &mut probe)).await;
         let state = match looked {
-            Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
         };
         health.set(CHECK, state);

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that fails here fails loudly")]
 
+pub mod proxy;
 pub mod sse;
 
 use std::collections::BTreeMap;
@@ -47,6 +48,13 @@ impl Database {
         }
         let (base, _) = server.rsplit_once('/').unwrap();
         Database { url: format!("{base}/{name}"), _folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// On the server that the tests share.
+    pub async fn mariadb() -> Database {
+        let server = std::env::var("TEST_MARIADB_URL")
+            .expect("TEST_MARIADB_URL is not set: run scripts/test, or start one with scripts/services/mariadb");
+        Database::mysql(&server).await
     }
 
     pub async fn connect(&self) -> AnyConnection {
@@ -101,11 +109,56 @@ impl Database {
 /// Runs a test on SQLite, on MariaDB, and on MySQL when `TEST_MYSQL_URL` names one.
 pub async fn on_every_database<F: Future<Output = ()>>(test: impl Fn(Database) -> F) {
     test(Database::sqlite()).await;
-    let mariadb = std::env::var("TEST_MARIADB_URL")
-        .expect("TEST_MARIADB_URL is not set: run scripts/test, or start one with scripts/services/mariadb");
-    test(Database::mysql(&mariadb).await).await;
+    test(Database::mariadb().await).await;
     if let Ok(mysql) = std::env::var("TEST_MYSQL_URL") {
         test(Database::mysql(&mysql).await).await;
+    }
+}
+
+pub async fn execute(connection: &mut AnyConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+/// Posts a report and says what came of it, and how long that took.
+pub async fn post(backend: &Backend, host: &str, at: i64) -> (StatusCode, Duration) {
+    let begun = std::time::Instant::now();
+    let url = format!("{}/api/v1/ingest", backend.base);
+    let answer = backend.client.post(url).json(&batch(&[report(host, at, 0.1, &[])])).send().await.unwrap();
+    if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+        assert_eq!(answer.headers()["retry-after"], "1");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+    (answer.status(), begun.elapsed())
+}
+
+/// A port of loopback that was free a moment ago.
+pub async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+/// What a backend's admin server says: its `/livez` and `/readyz`.
+#[derive(Clone)]
+pub struct Admin {
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Admin {
+    /// What is not ready, in words; empty when all is.
+    pub async fn problems(&self) -> String {
+        let live = self.client.get(format!("{}/livez", self.base)).send().await.unwrap();
+        assert_eq!(live.status(), StatusCode::OK);
+        let ready = self.client.get(format!("{}/readyz", self.base)).send().await.unwrap();
+        let is_ready = ready.status() == StatusCode::OK;
+        let text = ready.text().await.unwrap();
+        if is_ready { String::new() } else { text }
+    }
+
+    /// Waits until it is ready, or not, and says how long that took.
+    pub async fn becomes(&self, ready: bool) -> Duration {
+        let begun = tokio::time::Instant::now();
+        eventually(if ready { "ready" } else { "not ready" }, async || self.problems().await.is_empty() == ready).await;
+        begun.elapsed()
     }
 }
 
@@ -124,14 +177,30 @@ impl Backend {
     pub async fn start_with(database: &Database, flags: &[&str]) -> Backend {
         let url = format!("--database-url={}", database.url);
         let flags = ["api-backend", "--admin-listen-addr=off", "--tz=UTC", &url].into_iter().chain(flags.iter().copied());
-        let config = api_backend::Config::parse_from(flags);
+        let backend = Backend::spawn(api_backend::Config::parse_from(flags)).await;
+        eventually("the backend answers", async || backend.get("/session").await.0 == StatusCode::OK).await;
+        backend
+    }
+
+    /// With an admin server, and without waiting for the database.
+    pub async fn start_with_admin(url: &str) -> (Backend, Admin) {
+        let address = format!("127.0.0.1:{}", free_port().await);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("--database-url={url}");
+        let flags = ["api-backend", "--tz=UTC", &url, "--admin-listen-addr", &address];
+        let backend = Backend::spawn(api_backend::Config::parse_from(flags)).await;
+        let admin = Admin { base: format!("http://{address}"), client };
+        eventually("the admin server answers", async || admin.client.get(format!("{}/livez", admin.base)).send().await.is_ok())
+            .await;
+        (backend, admin)
+    }
+
+    async fn spawn(config: api_backend::Config) -> Backend {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();
         let task = tokio::spawn(api_backend::serve(config, listener, shutdown.clone()));
-        let backend = Backend { base, client: reqwest::Client::builder().no_proxy().build().unwrap(), shutdown, task };
-        eventually("the backend answers", async || backend.get("/session").await.0 == StatusCode::OK).await;
-        backend
+        Backend { base, client: reqwest::Client::builder().no_proxy().build().unwrap(), shutdown, task }
     }
 
     pub async fn stop(self) {
