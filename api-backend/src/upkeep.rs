@@ -62,7 +62,7 @@ async fn announce_one(store: &Store, host_id: &str, now: i64) -> store::Result<O
     if !store::hosts::mark_down(&mut transaction, host_id, now).await? {
         return Ok(None);
     }
-    let hosts = store::hosts::lock_or_create(&mut transaction, store.dialect(), &[host_id]).await?;
+    let hosts = store::hosts::lock(&mut transaction, store.dialect(), &[host_id]).await?;
     let Some(host) = hosts.first().map(|host| &host.row) else { return Ok(None) };
     let machines = store::machines::present(&mut transaction, host.host_key).await?;
     let Some(row) = machines.iter().find(|row| row.kind == Kind::Host) else { return Ok(None) };
@@ -124,7 +124,7 @@ async fn remove_reports(store: &Store, host: &HostRow, before: i64) -> store::Re
 
 async fn remove_gone_machines(store: &Store, host_id: &str, before: i64) -> store::Result<()> {
     let mut transaction = store.begin().await?;
-    for host in store::hosts::lock_or_create(&mut transaction, store.dialect(), &[host_id]).await? {
+    for host in store::hosts::lock(&mut transaction, store.dialect(), &[host_id]).await? {
         store::retention::remove_gone_machines(&mut transaction, host.row.host_key, before).await?;
     }
     Ok(transaction.commit().await?)

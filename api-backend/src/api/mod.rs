@@ -4,11 +4,13 @@
 
 mod access;
 mod catalog;
+mod consumers;
 mod cors;
 mod extract;
 mod ingest;
 mod machines;
 mod page;
+mod pipeline;
 mod problem;
 mod series;
 mod session;
@@ -101,8 +103,8 @@ impl App {
 /// All routes.
 pub fn router(app: App) -> Router {
     let ingest = Router::new()
-        .route("/ingest", post(ingest::ingest))
-        .layer(DefaultBodyLimit::max(limits::BATCH_COMPRESSED_BYTES))
+        .route("/ingest", post(ingest::ingest).layer(DefaultBodyLimit::max(limits::BATCH_COMPRESSED_BYTES)))
+        .route("/pipeline/consumers", post(consumers::report_consumer).layer(DefaultBodyLimit::max(consumers::STATUS_BYTES)))
         .layer(middleware::from_fn(end_in_time))
         .route_layer(middleware::from_fn_with_state(app.clone(), access::require_ingest_token));
     let open =
@@ -111,8 +113,10 @@ pub fn router(app: App) -> Router {
         .route("/catalog", get(catalog::list_metrics))
         .route("/machines", get(machines::list_machines))
         .route("/machines/{id}", get(machines::show_machine))
+        .route("/machines/{id}/pipeline", get(pipeline::show_host_pipeline))
         .route("/machines/{id}/series", get(series::list_series))
         .route("/machines/{id}/thresholds", get(thresholds::list_in_force))
+        .route("/pipeline", get(pipeline::show_pipeline))
         .route("/thresholds", get(thresholds::list_thresholds).post(thresholds::create_threshold))
         .route("/thresholds/{id}", get(thresholds::show_threshold).put(thresholds::replace_threshold))
         .route("/thresholds/{id}", delete(thresholds::delete_threshold))

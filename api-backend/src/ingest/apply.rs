@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use wire_model::Rejection;
+
 use super::Ingest;
-use super::batch::DecodedReport;
+use super::accounting::{self, Record};
+use super::batch::{DecodedReport, RejectedReport};
 use super::inventory::{self, Inventory};
+use crate::ledger::Counts;
 use crate::machine;
 use crate::store::events::NewEvent;
 use crate::store::hosts::{HostRow, LockedHost};
@@ -16,50 +20,90 @@ use crate::thresholds::evaluator::{HostState, SeriesKey, Transition, evaluate};
 use crate::thresholds::{Kind, RuleSet, machine_readings};
 use crate::violation::Violation;
 
-/// What a transaction did.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) stored: usize,
-    pub(super) duplicate: usize,
-    /// Machines in the stored reports.
-    pub(super) samples: usize,
+/// What one transaction takes of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    /// Partition the records come from.
+    pub(super) partition: i32,
+    /// What may be stored.
+    pub(super) reports: &'a [DecodedReport],
+    /// What may not.
+    pub(super) rejected: &'a [RejectedReport],
 }
 
-impl Counts {
-    pub(super) fn add(&mut self, other: &Counts) {
+/// What a transaction did.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) stored: usize,
+    pub(super) duplicate: usize,
+    /// Reports that turned out not to be storable only here.
+    pub(super) rejected: Vec<Rejection>,
+    /// Machines in the stored reports.
+    samples: usize,
+    /// What the ledger got to know.
+    ledger: Counts,
+}
+
+impl Outcome {
+    pub(super) fn add(&mut self, other: Outcome) {
         self.stored += other.stored;
         self.duplicate += other.duplicate;
+        self.rejected.extend(other.rejected);
         self.samples += other.samples;
+        self.ledger += other.ledger;
+    }
+
+    /// Into the metrics.
+    pub(super) fn count(&self) {
+        let reports =
+            |outcome, count: usize| metrics::counter!("ingest_reports_total", "outcome" => outcome).increment(count as u64);
+        reports("stored", self.stored);
+        reports("duplicate", self.duplicate);
+        reports("rejected", self.rejected.len());
+        metrics::counter!("ingest_samples_total").increment(self.samples as u64);
+        let ledger = self.ledger;
+        metrics::counter!("ledger_late_reports_total").increment(ledger.late.max(0).cast_unsigned());
+        for (kind, count) in
+            [("thinned", ledger.thinned), ("dropped", ledger.dropped), ("damaged", ledger.damaged), ("lost", ledger.lost)]
+        {
+            // one that comes after all takes it back: a gauge that only this process moves
+            metrics::gauge!("ledger_missing_reports", "kind" => kind).increment(count as f64);
+        }
     }
 }
 
 impl Ingest {
-    /// Locks the hosts of the batch in id order, stores what is new, evaluates it host by host in event-time order, appends
-    /// events, commits.
-    pub(super) async fn apply(&self, reports: &[DecodedReport], now: i64) -> Result<Counts> {
-        let mut by_host: BTreeMap<&str, Vec<&DecodedReport>> = BTreeMap::new();
-        for report in reports {
-            by_host.entry(&report.report.host.id).or_default().push(report);
+    /// Locks the hosts of the batch in id order, stores what is new, evaluates it host by host in event-time order, accounts for
+    /// every record, appends events, commits.
+    pub(super) async fn apply(&self, part: Part<'_>, now: i64) -> Result<Outcome> {
+        if part.reports.is_empty() && part.rejected.is_empty() {
+            return Ok(Outcome::default());
         }
-        if by_host.is_empty() {
-            return Ok(Counts::default());
-        }
+        let dialect = self.store.dialect();
+        let mut by_host = by_host(part);
         let mut transaction = self.store.begin().await?;
         let connection: &mut Connection = &mut transaction;
         let host_ids: Vec<&str> = by_host.keys().copied().collect();
-        let mut hosts = store::hosts::lock_or_create(connection, self.store.dialect(), &host_ids).await?;
+        // a report that is not stored makes no host
+        let is_stored = |id: &str| by_host[id].iter().any(|record| matches!(record, Record::Report(_)));
+        let mut hosts = store::hosts::lock_or_create(connection, dialect, &host_ids, is_stored).await?;
         let rules = self.rules.current(connection).await?;
-        let mut counts = Counts::default();
+        let mut outcome = Outcome::default();
         let mut new_reports = Vec::new();
         let mut events = Vec::new();
         let mut inventories = Vec::new();
+        let mut changes = Vec::new();
+        let mut is_moved = false;
         for host in &mut hosts {
-            let Some(reports) = by_host.remove(host.row.host_id.as_str()) else { continue };
-            let received = reports.len();
-            let reports = without_duplicates(connection, &host.row, reports).await?;
-            counts.stored += reports.len();
-            counts.duplicate += received - reports.len();
-            new_reports.extend(reports.iter().map(|report| NewReport {
+            let Some(mut records) = by_host.remove(host.row.host_id.as_str()) else { continue };
+            records.sort_by_key(Record::offset);
+            let before = host.row.clone();
+            let came = (part.partition, now);
+            let sorted = accounting::sort_out(connection, dialect, &mut host.row, &records, came, &mut changes).await?;
+            outcome.stored += sorted.new.len();
+            outcome.duplicate += sorted.duplicate;
+            outcome.rejected.extend(sorted.rejected);
+            new_reports.extend(sorted.new.iter().map(|report| NewReport {
                 host_key: host.row.host_key,
                 at: report.report.at,
                 epoch: report.report.epoch.cast_signed(),
@@ -68,36 +112,41 @@ impl Ingest {
                 payload: &report.payload,
             }));
             let mut inventory = self.inventories.load(connection, &host.row).await?;
-            counts.samples += advance(connection, host, &mut inventory, &rules, &reports, now, &mut events).await?;
+            outcome.samples += advance(connection, host, &mut inventory, &rules, &sorted.new, now, &mut events).await?;
             inventories.push((host.row.host_key, inventory));
+            is_moved |= host.row != before;
         }
         store::reports::insert(connection, &new_reports).await?;
-        if counts.stored > 0 {
-            store::hosts::save(connection, self.store.dialect(), &hosts).await?;
+        if is_moved {
+            store::hosts::save(connection, dialect, &hosts).await?;
         }
+        let of_no_host = |rejected: &&RejectedReport| {
+            !rejected.name.as_ref().is_some_and(|name| hosts.iter().any(|host| host.row.host_id == name.host_id))
+        };
+        let unknown: Vec<_> = part.rejected.iter().filter(of_no_host).collect();
+        accounting::account_for_unknown(connection, dialect, &unknown, (part.partition, now), &mut changes).await?;
+        store::ledger::add(connection, dialect, &changes).await?;
+        outcome.ledger = accounting::missing(&changes);
         store::events::append(connection, &events, now).await?;
         transaction.commit().await?;
         for (host_key, inventory) in inventories {
             self.inventories.keep(host_key, inventory);
         }
-        Ok(counts)
+        Ok(outcome)
     }
 }
 
-/// What is not stored yet, oldest first. Whatever is newer than the host's newest report needs no look-up.
-async fn without_duplicates<'a>(
-    connection: &mut Connection,
-    host: &HostRow,
-    mut reports: Vec<&'a DecodedReport>,
-) -> Result<Vec<&'a DecodedReport>> {
-    // stable: of two reports with one time the first that came wins
-    reports.sort_by_key(|report| report.report.at);
-    reports.dedup_by_key(|report| report.report.at);
-    let late: Vec<i64> = reports.iter().map(|report| report.report.at).filter(|at| *at <= host.last_report_at).collect();
-    let existing =
-        if late.is_empty() { HashSet::new() } else { store::reports::existing(connection, host.host_key, &late).await? };
-    reports.retain(|report| !existing.contains(&report.report.at));
-    Ok(reports)
+fn by_host(part: Part<'_>) -> BTreeMap<&str, Vec<Record<'_>>> {
+    let mut by_host: BTreeMap<&str, Vec<Record<'_>>> = BTreeMap::new();
+    for report in part.reports {
+        by_host.entry(&report.report.host.id).or_default().push(Record::Report(report));
+    }
+    for rejected in part.rejected {
+        if let Some(name) = &rejected.name {
+            by_host.entry(&name.host_id).or_default().push(Record::Rejected(rejected, name));
+        }
+    }
+    by_host
 }
 
 /// Moves a host on by its new reports; those older than its newest one are history and decide nothing, but they show that it is
@@ -138,8 +187,6 @@ async fn advance(
         }
         row.interval_ms = i64::from(report.interval_ms);
         row.last_report_at = report.at;
-        row.last_epoch = report.epoch.cast_signed();
-        row.last_seq = report.seq.cast_signed();
     }
     if row.is_down && !reports.is_empty() {
         row.is_down = false;

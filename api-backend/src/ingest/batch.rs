@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use wire_model::{HostReport, IngestBatch, Rejection, limits};
+use wire_model::{HostReport, IngestBatch, limits};
+
+use super::name::ReportName;
 
 /// Level of stored reports: higher ones cost more CPU than they save disk.
 const PAYLOAD_LEVEL: i32 = 1;
@@ -10,10 +12,23 @@ const PAYLOAD_LEVEL: i32 = 1;
 /// A batch, decoded and checked.
 #[derive(Debug)]
 pub struct DecodedBatch {
+    /// Partition the records come from.
+    pub partition: i32,
     /// What can be stored.
     pub reports: Vec<DecodedReport>,
     /// What never can.
-    pub rejected: Vec<Rejection>,
+    pub rejected: Vec<RejectedReport>,
+}
+
+/// One record that can never be stored.
+#[derive(Clone, Debug)]
+pub struct RejectedReport {
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// What was wrong with it.
+    pub reason: String,
+    /// Which report it would be; `None` when it does not say so.
+    pub name: Option<ReportName>,
 }
 
 /// One report that can be stored.
@@ -57,7 +72,8 @@ impl DecodedBatch {
                 limits::BATCH_RECORDS
             )));
         }
-        let mut decoded = DecodedBatch { reports: Vec::with_capacity(batch.records.len()), rejected: Vec::new() };
+        let mut decoded =
+            DecodedBatch { partition: batch.partition, reports: Vec::with_capacity(batch.records.len()), rejected: Vec::new() };
         let mut compressor =
             zstd::bulk::Compressor::new(PAYLOAD_LEVEL).map_err(|error| BatchError::Malformed(error.to_string()))?;
         for record in batch.records {
@@ -67,7 +83,10 @@ impl DecodedBatch {
                     let payload = compressor.compress(message).map_err(|error| BatchError::Malformed(error.to_string()))?;
                     decoded.reports.push(DecodedReport { offset: record.offset, report, payload });
                 }
-                Err(error) => decoded.rejected.push(Rejection { offset: record.offset, reason: error.to_string() }),
+                Err(error) => {
+                    let name = ReportName::of_message(message);
+                    decoded.rejected.push(RejectedReport { offset: record.offset, reason: error.to_string(), name });
+                }
             }
         }
         Ok(decoded)

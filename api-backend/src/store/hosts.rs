@@ -18,9 +18,9 @@ pub struct HostRow {
     pub last_report_at: i64,
     /// When that came.
     pub last_received_at: i64,
-    /// Epoch of the newest report.
+    /// Epoch of the highest report that came; 0 with `last_seq` 0 when that is not known.
     pub last_epoch: i64,
-    /// Sequence number of the newest report.
+    /// Sequence number of the highest report that came.
     pub last_seq: i64,
     /// Whether `machine.down` was the last that was announced of it.
     pub is_down: bool,
@@ -43,24 +43,30 @@ const COLUMNS: &str =
 const SILENT: &str = "is_down = 0 AND last_report_at > 0 AND last_received_at + \
                       (CASE WHEN interval_ms * 3 > 10000 THEN interval_ms * 3 ELSE 10000 END) < ?";
 
-/// Locks the rows of `host_ids` (sorted, without doubles) in id order, creating those that are not there yet.
-pub async fn lock_or_create(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<LockedHost>> {
+/// Locks the rows of `host_ids` (sorted, without doubles) in id order; of those that are not there yet, it creates what
+/// `is_created` says and leaves out the others.
+pub async fn lock_or_create(
+    connection: &mut Connection,
+    dialect: Dialect,
+    host_ids: &[&str],
+    is_created: impl Fn(&str) -> bool,
+) -> Result<Vec<LockedHost>> {
     let rows = lock(connection, dialect, host_ids).await?;
-    if rows.len() == host_ids.len() {
+    let is_new = |id: &&&str| is_created(id) && !rows.iter().any(|host| host.row.host_id == **id);
+    let new: Vec<&&str> = host_ids.iter().filter(is_new).collect();
+    if new.is_empty() {
         return Ok(rows);
     }
-    let insert = match dialect {
-        Dialect::MySql => "INSERT IGNORE",
-        Dialect::Sqlite => "INSERT OR IGNORE",
-    };
-    for host_id in host_ids.iter().filter(|id| !rows.iter().any(|host| host.row.host_id == **id)) {
+    let insert = dialect.insert_or_ignore();
+    for host_id in new {
         let sql = format!("{insert} INTO hosts ({COLUMNS}, evaluation) VALUES (NULL, ?, 0, 0, 0, 0, 0, 0, 0, '[]')");
         sqlx::query(AssertSqlSafe(sql)).bind(*host_id).execute(&mut *connection).await?;
     }
     lock(connection, dialect, host_ids).await
 }
 
-async fn lock(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<LockedHost>> {
+/// Locks the rows of those of `host_ids` that are there, in id order.
+pub async fn lock(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<LockedHost>> {
     let list = placeholders(host_ids.len());
     let sql =
         format!("SELECT {COLUMNS}, evaluation FROM hosts WHERE host_id IN ({list}) ORDER BY host_id{}", dialect.for_update());
@@ -112,6 +118,12 @@ pub async fn save(connection: &mut Connection, dialect: Dialect, hosts: &[Locked
 pub async fn all(connection: &mut Connection) -> Result<Vec<HostRow>> {
     let sql = format!("SELECT {COLUMNS} FROM hosts ORDER BY host_key");
     sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?.iter().map(host).collect()
+}
+
+/// One host.
+pub async fn get(connection: &mut Connection, host_key: i64) -> Result<Option<HostRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM hosts WHERE host_key = ?");
+    sqlx::query(AssertSqlSafe(sql)).bind(host_key).fetch_optional(connection).await?.as_ref().map(host).transpose()
 }
 
 /// Ids of hosts that went silent and were not announced as down.

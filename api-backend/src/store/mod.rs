@@ -5,9 +5,11 @@
 //! chose, so that a transaction is visible where it begins.
 
 mod connect;
+pub mod consumers;
 pub mod counters;
 pub mod events;
 pub mod hosts;
+pub mod ledger;
 pub mod machines;
 mod migrate;
 mod patience;
@@ -179,6 +181,25 @@ impl Dialect {
             Dialect::MySql => " FOR UPDATE",
             Dialect::Sqlite => "",
         }
+    }
+
+    /// Begins an INSERT that leaves rows alone whose key is there already.
+    pub fn insert_or_ignore(self) -> &'static str {
+        match self {
+            Dialect::MySql => "INSERT IGNORE",
+            Dialect::Sqlite => "INSERT OR IGNORE",
+        }
+    }
+
+    /// Turns an INSERT into `table` into an addition to `columns` where the key is there already.
+    pub fn on_conflict_add(self, table: &str, key: &str, columns: &[&str]) -> String {
+        let (head, new) = match self {
+            Dialect::MySql => (" ON DUPLICATE KEY UPDATE ".to_owned(), ("VALUES(", ")")),
+            Dialect::Sqlite => (format!(" ON CONFLICT({key}) DO UPDATE SET "), ("excluded.", "")),
+        };
+        let sets: Vec<_> =
+            columns.iter().map(|column| format!("{column} = {table}.{column} + {}{column}{}", new.0, new.1)).collect();
+        head + &sets.join(", ")
     }
 
     /// Turns an INSERT into an update of `columns` where the key is there already.

@@ -1,8 +1,9 @@
 //! `reports`: the head, one compressed report a row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, Row};
+use wire_model::ReportId;
 
 use super::{Connection, MAX_BOUND_VALUES, Result, placeholders, statements};
 
@@ -46,16 +47,19 @@ pub async fn insert(connection: &mut Connection, reports: &[NewReport<'_>]) -> R
     Ok(())
 }
 
-/// Which of these times a host has a report of.
-pub async fn existing(connection: &mut Connection, host_key: i64, times: &[i64]) -> Result<HashSet<i64>> {
-    let mut existing = HashSet::new();
+/// Which of these times a host has a report of, and which one that is.
+pub async fn existing(connection: &mut Connection, host_key: i64, times: &[i64]) -> Result<HashMap<i64, ReportId>> {
+    let mut existing = HashMap::new();
     for times in times.chunks(MAX_BOUND_VALUES) {
-        let sql = format!("SELECT at FROM reports WHERE host_key = ? AND at IN ({})", placeholders(times.len()));
-        let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).bind(host_key);
+        let sql = format!("SELECT at, epoch, seq FROM reports WHERE host_key = ? AND at IN ({})", placeholders(times.len()));
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(host_key);
         for at in times {
             query = query.bind(at);
         }
-        existing.extend(query.fetch_all(&mut *connection).await?);
+        for row in query.fetch_all(&mut *connection).await? {
+            let number = |column: &str| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
+            existing.insert(row.try_get("at")?, ReportId { epoch: number("epoch")?, seq: number("seq")? });
+        }
     }
     Ok(existing)
 }

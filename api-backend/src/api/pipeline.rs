@@ -1,0 +1,307 @@
+//! `GET /pipeline` and `GET /machines/{id}/pipeline`: what became of the reports, hop by hop and hour by hour.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wire_model::HostReport;
+
+use super::extract::{Params, Part, id, limit};
+use super::machines::newest_report;
+use super::violations::Range;
+use super::{App, Problem};
+use crate::ledger::{Counts, Gap, HOUR_MS, hour_of};
+use crate::pipeline::{self, Collector, Evidence, HostView};
+use crate::store::consumers::{self, DeadLettersRow, PartitionRow, SkippedRow};
+use crate::store::hosts::HostRow;
+use crate::store::{self, Connection, StoreError};
+use crate::thresholds::Kind;
+use crate::time::{now_ms, rfc3339};
+
+const DEFAULT_RANGE_MS: i64 = 24 * HOUR_MS;
+/// Longest range over all hosts: the ledger has a row for every host and hour.
+const RANGE_MAX_MS: i64 = 31 * 24 * HOUR_MS;
+/// Longest range of one host: as long as its ledger is kept.
+const HOST_RANGE_MAX_MS: i64 = 400 * 24 * HOUR_MS;
+/// Hosts that are shown of each sort: whose newest report is oldest, and of which most is missing.
+const WORST_HOSTS: i64 = 20;
+/// Skipped ranges that are shown, the newest.
+const SKIPPED_MAX: i64 = 100;
+const DEFAULT_GAPS: i64 = 100;
+const MAX_GAPS: i64 = 1_000;
+/// Metrics that a collector reports of itself begin with this.
+const COLLECTOR: &str = "collector.";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PipelineParams {
+    from: Option<String>,
+    to: Option<String>,
+    tz: Option<String>,
+}
+
+pub(super) async fn show_pipeline(
+    State(app): State<App>,
+    Params(params): Params<PipelineParams>,
+) -> Result<Json<Value>, Problem> {
+    let now = now_ms();
+    let range = Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
+    let (from, to) = bounded(&range, now, RANGE_MAX_MS)?;
+    let connection = &mut *app.store.read().await?;
+    let hours = store::ledger::by_hour(connection, None, hour_of(from), to).await?;
+    let missing: BTreeMap<i64, Counts> =
+        store::ledger::worst_hosts(connection, hour_of(from), to, WORST_HOSTS).await?.into_iter().collect();
+    let heard_at = consumers::last_heard(connection).await?;
+    // of consumers that are all silent the last word counts
+    let since = heard_at.map_or(0, |heard_at| heard_at.min(now) - pipeline::PARTITION_FORGOTTEN_MS);
+    let partitions = consumers::partitions(connection, since).await?;
+    let recently = now - pipeline::LOSS_SHOWN_MS;
+    let all = store::hosts::all(connection).await?;
+    let stored_at = all.iter().map(|host| host.last_received_at).max().filter(|at| *at > 0);
+    let hosts = read_hosts(connection, worst(all, &missing, now)).await?;
+    let evidence = Evidence {
+        hosts: hosts.iter().map(|host| host.view.clone()).collect(),
+        loss: store::ledger::recent_loss(connection, recently).await?,
+        skipped: consumers::recently_skipped(connection, recently).await?,
+        rejected: store::ledger::recent_rejections(connection, recently).await?,
+        consumer_heard_at: heard_at,
+        stored_at,
+        partitions,
+    };
+    let hops = pipeline::judge(&evidence, now);
+    let skipped = consumers::skipped(connection, from, to, SKIPPED_MAX).await?;
+    let dead_letters = consumers::dead_letters(connection).await?;
+    let lag_ms = pipeline::longest_lag_ms(&evidence.partitions);
+    Ok(Json(json!({
+        "from": rfc3339(from),
+        "to": rfc3339(to),
+        "status": hops.status(),
+        "summary": hops.summary(),
+        "hops": hops,
+        "ledger": ledger(&hours),
+        "partitions": evidence.partitions.iter().map(|row| partition(row, now)).collect::<Vec<_>>(),
+        "skipped": skipped.iter().map(skipped_range).collect::<Vec<_>>(),
+        "dead_letters": dead_letters.iter().map(dead_letters_of).collect::<Vec<_>>(),
+        "hosts": hosts.iter().map(|host| host.to_json(missing.get(&host.row.host_key), now, lag_ms)).collect::<Vec<_>>(),
+    })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostPipelineParams {
+    from: Option<String>,
+    to: Option<String>,
+    tz: Option<String>,
+    cursor: Option<String>,
+    limit: Option<i64>,
+}
+
+pub(super) async fn show_host_pipeline(
+    State(app): State<App>,
+    Part(text): Part,
+    Params(params): Params<HostPipelineParams>,
+) -> Result<Json<Value>, Problem> {
+    let now = now_ms();
+    let limit = limit(params.limit, DEFAULT_GAPS, MAX_GAPS)?;
+    let after = params.cursor.as_deref().map(parse_cursor).transpose()?;
+    let range = Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
+    let (from, to) = bounded(&range, now, HOST_RANGE_MAX_MS)?;
+    let connection = &mut *app.store.read().await?;
+    let machine = store::machines::get(connection, id("machine", &text)?).await?;
+    let machine = machine.ok_or_else(|| Problem::no_such("machine", &text))?;
+    if machine.kind == Kind::Container {
+        return Err(Problem::bad_request(format!(
+            "machine {text} is a container, which is in the reports of its host: ask for the host's pipeline"
+        )));
+    }
+    let host = store::hosts::get(connection, machine.host_key).await?.ok_or_else(|| Problem::no_such("host", &text))?;
+    let hours = store::ledger::by_hour(connection, Some(host.host_key), hour_of(from), to).await?;
+    let mut gaps = store::ledger::list_gaps(connection, host.host_key, (from, to), after, limit + 1).await?;
+    let has_more = gaps.len() as i64 > limit;
+    gaps.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next_cursor = gaps.last().filter(|_| has_more).and_then(cursor);
+    let report = newest_report(connection, host.host_key).await?;
+    let position = (host.last_epoch, host.last_seq) != (0, 0);
+    Ok(Json(json!({
+        "machine_id": machine.machine_id.to_string(),
+        "host_id": host.host_id,
+        "host_name": machine.name,
+        "from": rfc3339(from),
+        "to": rfc3339(to),
+        "position": position.then(|| json!({"epoch": host.last_epoch, "seq": host.last_seq})),
+        "newest_report_at": rfc3339(host.last_report_at),
+        "received_at": rfc3339(host.last_received_at),
+        "collector": report.as_ref().map(|report| json!({
+            "version": report.host.collector,
+            "metrics": own_figures(report),
+        })),
+        "ledger": ledger(&hours),
+        "gaps": {"items": gaps.iter().map(gap).collect::<Vec<_>>(), "next_cursor": next_cursor},
+    })))
+}
+
+/// The range that is asked for, the last day by default. The hours of the ledger are all that touch it.
+fn bounded(range: &Range, now: i64, longest_ms: i64) -> Result<(i64, i64), Problem> {
+    let to = range.to.unwrap_or(now + 1);
+    let from = range.from.unwrap_or(to.saturating_sub(DEFAULT_RANGE_MS));
+    if from >= to {
+        return Err(Problem::bad_request(format!("from {} is not before to {}", rfc3339(from), rfc3339(to))));
+    }
+    if to.saturating_sub(from) > longest_ms {
+        let days = longest_ms / (24 * HOUR_MS);
+        return Err(Problem::bad_request(format!("the range is longer than {days} days: ask for a shorter one")));
+    }
+    Ok((from, to))
+}
+
+/// The hosts to show: whose newest report is oldest, and of which most is missing.
+fn worst(mut hosts: Vec<HostRow>, missing: &BTreeMap<i64, Counts>, now: i64) -> Vec<HostRow> {
+    hosts.sort_by_key(|host| (host.last_report_at, host.host_key));
+    let mut left = WORST_HOSTS;
+    hosts.retain(|host| {
+        let is_shown = left > 0 && host.last_report_at > 0 && now - host.last_received_at <= pipeline::HOST_FORGOTTEN_MS;
+        left -= i64::from(is_shown);
+        is_shown || missing.contains_key(&host.host_key)
+    });
+    hosts
+}
+
+/// A host with what its newest report says.
+struct HostOfPipeline {
+    row: HostRow,
+    machine_id: Option<i64>,
+    view: HostView,
+    figures: BTreeMap<String, Option<f64>>,
+    version: Option<String>,
+}
+
+async fn read_hosts(connection: &mut Connection, rows: Vec<HostRow>) -> Result<Vec<HostOfPipeline>, StoreError> {
+    let mut hosts = Vec::with_capacity(rows.len());
+    for row in rows {
+        let report = newest_report(connection, row.host_key).await?;
+        let machines = store::machines::find(connection, row.host_key, Kind::Host, &[""]).await?;
+        let figures = report.as_ref().map(own_figures).unwrap_or_default();
+        let view = HostView {
+            name: report.as_ref().map_or_else(|| row.host_id.clone(), |report| report.host.name.clone()),
+            interval_ms: row.interval_ms,
+            newest_at: row.last_report_at,
+            received_at: row.last_received_at,
+            spool_age: figures.get("collector.spool.age").copied().flatten(),
+        };
+        let machine_id = machines.first().map(|machine| machine.machine_id);
+        hosts.push(HostOfPipeline { machine_id, view, figures, version: report.and_then(|report| report.host.collector), row });
+    }
+    Ok(hosts)
+}
+
+impl HostOfPipeline {
+    fn to_json(&self, missing: Option<&Counts>, now: i64, lag_ms: i64) -> Value {
+        let figure = |name: &str| self.figures.get(name).copied().flatten();
+        let missing = missing.copied().unwrap_or_default();
+        let oldest_unsent_at = match self.view.collector(now, lag_ms) {
+            Collector::Sending(at) => Some(at),
+            Collector::InTime | Collector::Silent(_) | Collector::Forgotten => None,
+        };
+        json!({
+            "machine_id": self.machine_id.map(|id| id.to_string()),
+            "host_id": self.row.host_id,
+            "host_name": self.view.name,
+            "collector_version": self.version,
+            "newest_report_at": rfc3339(self.row.last_report_at),
+            "received_at": rfc3339(self.row.last_received_at),
+            "late_seconds": seconds(self.row.last_received_at - self.row.last_report_at),
+            "oldest_unsent_at": oldest_unsent_at.map(rfc3339),
+            "spool_bytes": figure("collector.spool.usage"),
+            "spool_reports": figure("collector.spool.reports"),
+            "missing": {
+                "thinned": missing.thinned, "dropped": missing.dropped, "damaged": missing.damaged, "lost": missing.lost,
+            },
+        })
+    }
+}
+
+fn own_figures(report: &HostReport) -> BTreeMap<String, Option<f64>> {
+    report.metrics.iter().filter(|(name, _)| name.starts_with(COLLECTOR)).map(|(name, value)| (name.clone(), *value)).collect()
+}
+
+fn ledger(hours: &[(i64, Counts)]) -> Value {
+    let mut totals = Counts::default();
+    for (_, counts) in hours {
+        totals += *counts;
+    }
+    let hour = |(hour_at, counts): &(i64, Counts)| {
+        let mut line = counted(counts);
+        line["hour_at"] = rfc3339(*hour_at).into();
+        line
+    };
+    json!({"totals": counted(&totals), "hours": hours.iter().map(hour).collect::<Vec<_>>()})
+}
+
+fn counted(counts: &Counts) -> Value {
+    let mut line = json!(counts);
+    line["expected"] = counts.expected().into();
+    line
+}
+
+fn partition(row: &PartitionRow, now: i64) -> Value {
+    json!({
+        "topic": row.topic,
+        "partition": row.partition,
+        "consumer_group": row.group,
+        "consumer": row.consumer,
+        "consumer_version": row.version,
+        "position": row.position,
+        "end_offset": row.end_offset,
+        "lag_records": pipeline::lag_records(row),
+        "lag_seconds": pipeline::lag_ms(row).map(seconds),
+        "heard_at": rfc3339(row.heard_at),
+        "is_stale": now - row.heard_at > pipeline::CONSUMER_SILENT_MS,
+    })
+}
+
+fn skipped_range(row: &SkippedRow) -> Value {
+    json!({
+        "topic": row.topic,
+        "partition": row.partition,
+        "from_offset": row.from_offset,
+        "to_offset": row.to_offset,
+        "detected_at": rfc3339(row.detected_at),
+    })
+}
+
+fn dead_letters_of(row: &DeadLettersRow) -> Value {
+    json!({"topic": row.topic, "records": row.records, "heard_at": rfc3339(row.heard_at)})
+}
+
+/// Where the numbers of the missing are not known, `from_seq` and `to_seq` are null.
+fn gap(gap: &Gap) -> Value {
+    let known = |seq: u64| (gap.to_seq > 0).then_some(seq);
+    json!({
+        "epoch": gap.epoch,
+        "from_seq": known(gap.from_seq),
+        "to_seq": known(gap.to_seq),
+        "from_at": rfc3339(gap.from_at),
+        "to_at": rfc3339(gap.to_at),
+        "missing": gap.missing(),
+        "thinned": gap.removed.thinned,
+        "dropped": gap.removed.dropped,
+        "damaged": gap.removed.damaged,
+        "lost": gap.lost,
+        "detected_at": rfc3339(gap.detected_at),
+    })
+}
+
+fn cursor(gap: &Gap) -> Option<String> {
+    gap.id.map(|id| format!("{}.{id}", gap.to_at))
+}
+
+fn parse_cursor(text: &str) -> Result<(i64, i64), Problem> {
+    let parts = text.split_once('.').and_then(|(to_at, id)| Some((to_at.parse().ok()?, id.parse().ok()?)));
+    parts.ok_or_else(|| Problem::bad_request(format!("cursor: \"{text}\" is not one of ours")))
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
