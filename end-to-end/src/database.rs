@@ -9,8 +9,9 @@ use sqlx::{AnyPool, AssertSqlSafe, Row};
 
 use crate::{service, unique};
 
-/// All tables of the store but sqlx's own.
-const TABLES: [&str; 7] = ["hosts", "machines", "reports", "thresholds", "violations", "events", "counters"];
+/// All tables of reports and what follows from them, but the ledger: it counts duplicates.
+const TABLES: [&str; 9] =
+    ["hosts", "machines", "reports", "gaps", "rejections", "thresholds", "violations", "events", "counters"];
 
 /// A database that does not answer for so long is one that cannot tell.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -70,6 +71,14 @@ impl Database {
     /// A number that the store tells.
     pub async fn number(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// All rows of the ledger without the count of duplicates, and those together.
+    pub async fn ledger(&self) -> (Vec<String>, i64) {
+        let rows = "SELECT CONCAT_WS(' ', hour_at, host_key, `stored`, `late`, `rejected`, `thinned`, `dropped`, `damaged`, `lost`) \
+                    FROM ledger ORDER BY hour_at, host_key";
+        let rows = sqlx::query_scalar(rows).fetch_all(&self.pool).await.unwrap();
+        (rows, self.number("SELECT CAST(COALESCE(SUM(`duplicate`), 0) AS SIGNED) FROM ledger").await)
     }
 
     /// Rows and checksum of every table: equal only if no row has changed.

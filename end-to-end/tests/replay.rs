@@ -1,4 +1,4 @@
-//! Reading the topic once more from its beginning changes nothing.
+//! Reading the topic once more from its beginning changes nothing but the ledger's count of duplicates.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -38,6 +38,7 @@ async fn a_replay_from_offset_0_changes_no_row_and_opens_no_violation() {
     let violations = stack.database.number("SELECT COUNT(*) FROM violations").await;
     assert!(violations > 0, "some hosts were beyond the threshold");
 
+    let (ledger, duplicates) = stack.database.ledger().await;
     let before = stack.database.checksums().await;
     let mut events = stack.api.follow_violations().await;
     let replay = format!("{}-replay", stack.group);
@@ -45,6 +46,8 @@ async fn a_replay_from_offset_0_changes_no_row_and_opens_no_violation() {
     within(60, "the topic is replayed", async || (stack.lag(&replay) == 0).then_some(())).await;
     let after = stack.database.checksums().await;
     assert_eq!(before, after, "rows and checksum of each table");
+    let repeated = stack.database.ledger().await;
+    assert_eq!(repeated, (ledger, duplicates + 20 * 24), "the ledger");
     let event = events.next(Duration::from_secs(1)).await;
     assert!(event.is_none(), "{event:?}");
     assert_eq!(kafka::count(&kafka::bootstrap_server(), &format!("{}.dlq", stack.topic)), 0, "dead letters");

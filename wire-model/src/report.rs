@@ -89,6 +89,16 @@ impl Removed {
             damaged: self.damaged.saturating_add(other.damaged),
         }
     }
+
+    /// What is left without the other.
+    #[must_use]
+    pub fn minus(self, other: Removed) -> Removed {
+        Removed {
+            thinned: self.thinned.saturating_sub(other.thinned),
+            dropped: self.dropped.saturating_sub(other.dropped),
+            damaged: self.damaged.saturating_sub(other.damaged),
+        }
+    }
 }
 
 /// The bytes that [`with_removed`] adds at most.

@@ -163,13 +163,16 @@ impl Account {
         let holds = |gap: &Gap| gap.epoch == epoch && gap.from_seq <= seq && seq <= gap.to_seq && gap.to_seq > 0;
         let Some(index) = self.gaps.iter().position(holds) else { return };
         let gap = self.close(index);
-        // what was removed before the report behind the gap explains nothing before this one
+        let behind = gap.part(seq + 1, gap.to_seq, arrival.at, gap.to_at);
+        // what was removed before the report behind the gap lies right before that one: the rest may reach over this report, which was
+        // then removed only after Kafka had taken it
+        let rest = behind.map_or(gap.removed, |behind| gap.removed.minus(behind.removed));
         let before = Gap { removed: Removed::default(), ..gap };
-        let parts = [
-            before.part(gap.from_seq, seq.saturating_sub(1), gap.from_at, arrival.at),
-            gap.part(seq + 1, gap.to_seq, arrival.at, gap.to_at),
-        ];
-        for part in parts.into_iter().flatten() {
+        let mut before = before.part(gap.from_seq, seq.saturating_sub(1), gap.from_at, arrival.at);
+        if let Some(before) = &mut before {
+            before.explain(without_one(rest));
+        }
+        for part in [before, behind].into_iter().flatten() {
             self.open(part);
         }
     }
@@ -212,4 +215,13 @@ impl Account {
         }
         gap
     }
+}
+
+/// One less, of whichever kind there is.
+fn without_one(mut removed: Removed) -> Removed {
+    let kinds = [&mut removed.thinned, &mut removed.dropped, &mut removed.damaged];
+    if let Some(kind) = kinds.into_iter().find(|kind| **kind > 0) {
+        *kind -= 1;
+    }
+    removed
 }

@@ -51,11 +51,7 @@ impl Gap {
         let taken = at_most(removed, self.lost);
         self.removed = self.removed.plus(taken);
         self.lost -= taken.total();
-        Removed {
-            thinned: removed.thinned - taken.thinned,
-            dropped: removed.dropped - taken.dropped,
-            damaged: removed.damaged - taken.damaged,
-        }
+        removed.minus(taken)
     }
 
     /// The missing reports by hour, as if they had been made at even distances between the reports around them. The lost ones come
