@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::service;
@@ -60,4 +61,11 @@ fn watermarks(client: &BaseConsumer, topic: &str) -> Vec<(i32, i64, i64)> {
         (partition.id(), low, high)
     });
     partitions.collect()
+}
+
+/// Whether every partition of the cluster has all its replicas in sync.
+pub fn has_all_replicas(servers: &str) -> bool {
+    let Ok(metadata) = client(servers, "replicas").fetch_metadata(None, TIMEOUT) else { return false };
+    let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+    partitions.all(|partition| partition.isr().len() == partition.replicas().len())
 }

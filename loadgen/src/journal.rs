@@ -75,8 +75,10 @@ pub(crate) struct Entry {
     /// Where it stands: the first that was journaled of this name.
     message: Option<Place>,
     pub(crate) acknowledged: bool,
-    /// Partitions in which Kafka has it.
+    /// Where Kafka has it.
     pub(crate) partition: Option<i32>,
+    /// It is in the dead-letter topic.
+    pub(crate) rejected: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -105,6 +107,17 @@ impl Journals {
             start += length as u64;
         }
         self.files.push(file);
+        Ok(())
+    }
+
+    /// Adds what was recorded of the dead-letter topic.
+    pub(crate) fn read_dead_letters(&mut self, path: &Path) -> anyhow::Result<()> {
+        let mut dead = Journals::default();
+        dead.read(path)?;
+        for (host, entries) in dead.hosts {
+            let known = self.hosts.entry(host).or_default();
+            entries.into_keys().for_each(|id| known.entry(id).or_default().rejected = true);
+        }
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! `kill -9` of every service at random moments, each on a cadence of its own.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Process, within};
+use futures_util::future::join_all;
 
 use crate::room::{Plan, Room};
 
@@ -17,44 +19,44 @@ pub async fn of_each_service(count: u32, plan: Plan) {
     let began_at = Instant::now();
     let Room { backends, consumers, collectors, site, .. } = &mut room;
     let site = &*site;
+    let epoch = async |index| Some(site.collected(index).await?.0);
     tokio::join!(
-        kill(count, "api-backend", backends, |index| site.start_backend(index), async |_| site.played().await),
-        kill(count, "consumer", consumers, |index| site.start_consumer(index), async |_| site.played().await),
-        // the epoch
-        kill(
-            count,
-            "collector",
-            collectors,
-            |index| site.start_collector(index),
-            async |index| Some(site.collected(index).await?.0)
-        ),
+        kill_all(count, "api-backend", backends, |index| site.start_backend(index), async |_| site.played().await),
+        kill_all(count, "consumer", consumers, |index| site.start_consumer(index), async |_| site.played().await),
+        kill_all(count, "collector", collectors, |index| site.start_collector(index), epoch),
     );
     room.flow().await;
     let minutes = began_at.elapsed().as_secs_f64() / 60.0;
     room.prove(&format!("kill -9 of collector, consumer and api-backend, {count} times each, in {minutes:.1} min")).await;
 }
 
-/// `progress` rises when reports come to the store that the killed process had a hand in.
-async fn kill(
+/// So many kills among these processes, of each on a cadence of its own. `progress` rises when reports come to the store that a process had a
+/// hand in.
+async fn kill_all(
     count: u32,
     name: &str,
     processes: &mut [Process],
     start: impl Fn(usize) -> Process,
     progress: impl AsyncFn(usize) -> Option<i64>,
 ) {
-    for number in 1..=count {
-        // the moment is the point: anywhere in the life of a report
-        tokio::time::sleep(REST.mul_f64(fastrand::f64())).await;
-        let index = number as usize % processes.len();
-        processes[index].assert_runs();
-        processes[index].kill();
-        let killed_at = Instant::now();
-        let before = within(PATIENCE_SECONDS, "the database answers", async || progress(index).await).await;
-        processes[index] = start(index);
-        let works_again = async || (progress(index).await? > before).then_some(());
-        within(PATIENCE_SECONDS, &format!("reports come through {name} again"), works_again).await;
-        if number % 10 == 0 || count < 10 {
-            println!("{name} killed {number} times, works again after {:.1} s", killed_at.elapsed().as_secs_f64());
+    let (left, of) = (Cell::new(count), processes.len());
+    let kills = processes.iter_mut().enumerate().map(async |(index, process)| {
+        while let Some(next) = left.get().checked_sub(1) {
+            left.set(next);
+            // the moment is the point: anywhere in the life of a report
+            tokio::time::sleep(REST.mul_f64(fastrand::f64())).await;
+            process.assert_runs();
+            process.kill();
+            let killed_at = Instant::now();
+            let before = within(PATIENCE_SECONDS, "the database answers", async || progress(index).await).await;
+            *process = start(index);
+            let works_again = async || (progress(index).await? > before).then_some(());
+            within(PATIENCE_SECONDS, &format!("reports come through {name} again"), works_again).await;
+            if next.is_multiple_of(20) || count < 10 {
+                let seconds = killed_at.elapsed().as_secs_f64();
+                println!("{name} {} of {of} killed, works again after {seconds:.1} s, {next} kills left", index + 1);
+            }
         }
-    }
+    });
+    join_all(kills).await;
 }

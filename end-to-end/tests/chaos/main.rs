@@ -5,10 +5,18 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod brokers;
+mod databases;
+mod groups;
 mod kills;
+mod networks;
 mod pauses;
 mod room;
+mod signals;
 
+use std::time::Duration;
+
+use end_to_end::Weather;
 use room::Plan;
 
 /// `scripts/prove NAME COUNT`.
@@ -16,15 +24,44 @@ fn count(default: u32) -> u32 {
     std::env::var("PROVE_COUNT").map_or(default, |text| text.parse().expect("PROVE_COUNT is a number"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_few_kills_of_each_service() {
-    let plan = Plan { hosts: 100, consumers: 2, collectors: 2, ..Plan::default() };
-    kills::of_each_service(4, plan).await;
+/// 2,310 samples a second, and what the collectors add.
+fn large() -> Plan {
+    Plan { hosts: 220, containers: 20, interval_ms: 2_000, consumers: 2, collectors: 3, ..Plan::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes half an hour: scripts/prove kills 200"]
-async fn kills() {
-    let plan = Plan { hosts: 200, containers: 20, interval_ms: 2_000, consumers: 2, collectors: 3, ..Plan::default() };
-    kills::of_each_service(count(200), plan).await;
+async fn a_few_kills_of_each_service() {
+    kills::of_each_service(4, Plan { hosts: 100, consumers: 2, collectors: 2, ..Plan::default() }).await;
+}
+
+macro_rules! faults {
+    ($($(#[$meta:meta])* $name:ident => $run:expr;)+) => {
+        $($(#[$meta])*
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "scripts/prove runs it"]
+        async fn $name() {
+            $run.await;
+        })+
+    };
+}
+
+faults! {
+    kills => kills::of_each_service(count(200), large());
+    broker_restarts => brokers::restarts(count(50), large());
+    broker_paused => brokers::pause();
+    broker_down_longer_than_the_queue => brokers::down_longer_than_the_queue();
+    one_of_three_brokers_down => brokers::of_three(1);
+    two_of_three_brokers_down => brokers::of_three(2);
+    services_paused => signals::stop_and_continue();
+    services_terminated => signals::terminate(count(5));
+    database_killed => databases::kill(count(6));
+    database_paused => databases::pause();
+    two_backends_killed => databases::shared(count(20));
+    connections_cut => networks::cuts(count(20));
+    connections_slow => networks::weather(Weather::Delay(Duration::from_millis(300)), Duration::from_secs(10), true, "300 ms later");
+    connections_narrow => networks::weather(Weather::Rate(400_000), Duration::from_secs(10), true, "400 kB/s");
+    connections_stalled => networks::weather(Weather::Stall, Duration::from_secs(15), false, "nothing passes for 15 s");
+    connections_refused => networks::weather(Weather::Refuse, Duration::from_secs(10), false, "new connections are reset for 10 s");
+    consumers_come_and_go => groups::storm(count(40));
+    partitions_added => groups::grows();
 }

@@ -19,8 +19,9 @@ use crate::pauses::Pauses;
 const FLOW_SECONDS: u64 = 120;
 /// How long the end of a backlog may take.
 const DRAIN_SECONDS: u64 = 300;
-/// What one interval brings of a fleet, in sums of sequence numbers.
-pub const PLAYED: &str = "SELECT CAST(COALESCE(SUM(last_seq), 0) AS SIGNED) FROM hosts WHERE host_id LIKE 'loadgen-%'";
+/// Rises by one with each report of the played fleet, and by more with a new epoch of it.
+pub const PLAYED: &str =
+    "SELECT CAST(COALESCE(SUM(last_epoch + last_seq), 0) AS SIGNED) FROM hosts WHERE host_id LIKE 'loadgen-%'";
 
 /// What stands in the room.
 pub struct Plan {
@@ -217,7 +218,7 @@ impl Site {
         self.start("collector", index, &variables, &[])
     }
 
-    fn start_loadgen(&self) -> Process {
+    pub fn start_loadgen(&self) -> Process {
         let plan = &self.plan;
         let variables = [("BOOTSTRAP_SERVER", servers(&self.to_kafka)), ("KAFKA_TOPIC_NAME", self.topic.clone())];
         let arguments = [
@@ -290,11 +291,14 @@ impl Site {
 
     /// The verdict of `loadgen ledger check`, with what the topic holds as the journal of the collectors.
     async fn check(&self) -> Value {
-        let topic = self.folder.path().join("topic");
-        let kafka = [format!("--bootstrap-server={}", self.kafka.servers()), format!("--kafka-topic-name={}", self.topic)];
-        let (recorded, said, _) = ledger("record", &[&kafka[..], &[journal(&topic)]].concat());
-        assert!(recorded, "{said}");
+        let [topic, dead] = ["topic", "dead-letters"].map(|name| self.folder.path().join(name));
+        for (file, name) in [(&topic, self.topic.clone()), (&dead, format!("{}.dlq", self.topic))] {
+            let kafka = [format!("--bootstrap-server={}", self.kafka.servers()), format!("--kafka-topic-name={name}")];
+            let (recorded, said, _) = ledger("record", &[&kafka[..], &[journal(file)]].concat());
+            assert!(recorded, "{said}");
+        }
         let mut arguments = vec![journal(&self.journal()), journal(&topic), format!("--database-url={}", self.database.url)];
+        arguments.push(format!("--dead-letters={}", dead.display()));
         arguments.extend(self.followers.iter().map(|follower| format!("--events={}", follower.record.display())));
         let (_, said, verdict) = ledger("check", &arguments);
         eprint!("{said}");

@@ -13,6 +13,9 @@ pub struct CheckConfig {
     /// What was sent and acknowledged (repeat for several); of one report the journal that is named first counts
     #[arg(long = "journal", required = true)]
     pub journals: Vec<PathBuf>,
+    /// What the dead-letter topic holds, as recorded
+    #[arg(long)]
+    pub dead_letters: Option<PathBuf>,
     /// The api-backend's database: mysql://… or sqlite://PATH
     #[arg(long, env, hide_env_values = true)]
     pub database_url: SecretString,

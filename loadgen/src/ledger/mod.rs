@@ -58,6 +58,9 @@ async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
     for path in &config.journals {
         journals.read(path)?;
     }
+    if let Some(path) = &config.dead_letters {
+        journals.read_dead_letters(path)?;
+    }
     let mut store = Store::open(&config.database_url).await.context("open the database")?;
     settle(config, &journals, &mut store).await?;
 
@@ -91,7 +94,12 @@ async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
 /// Waits until everything that was acknowledged is stored and the followers have the newest event; what is missing when the time is over is
 /// a finding.
 async fn settle(config: &CheckConfig, journals: &Journals, store: &mut Store) -> anyhow::Result<()> {
-    let acknowledged = journals.hosts.values().flat_map(|entries| entries.values()).filter(|entry| entry.acknowledged).count();
+    let acknowledged = journals
+        .hosts
+        .values()
+        .flat_map(|entries| entries.values())
+        .filter(|entry| entry.acknowledged && !entry.rejected)
+        .count();
     let deadline = Instant::now() + Duration::from_secs(config.settle_seconds);
     while Instant::now() < deadline {
         let stored = store.count_reports().await.context("count the reports")?;

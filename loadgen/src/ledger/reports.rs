@@ -20,6 +20,14 @@ pub(super) struct Findings {
     stored_unacknowledged: u64,
     /// Came after a newer one of their host: stored as history, and not evaluated.
     history: u64,
+    /// Are in the dead-letter topic, and not stored.
+    rejected: u64,
+    /// Not stored, by the numbers around them, and why as far as somebody says so: not acknowledged, or removed by their collector.
+    gaps: u64,
+    failed: u64,
+    removed: u64,
+    /// Gaps that nobody explains.
+    unexplained: u64,
     lost: u64,
     duplicate: u64,
     phantom: u64,
@@ -28,7 +36,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn wrong(&self) -> u64 {
-        self.lost + self.duplicate + self.phantom + self.corrupt
+        self.lost + self.duplicate + self.phantom + self.corrupt + self.unexplained
     }
 }
 
@@ -46,6 +54,7 @@ pub(super) fn compare(
     let mut stored = BTreeSet::new();
     let history = history(entries, rows);
     let mut evaluated = Vec::new();
+    let mut removed = 0;
     for row in rows {
         let name = || format!("{host} epoch {} seq {} at {}", row.id.epoch, row.id.seq, row.at);
         if !stored.insert(row.id) {
@@ -70,6 +79,7 @@ pub(super) fn compare(
         if report.at != row.at {
             found(&mut findings.corrupt, "stored under another time", name());
         }
+        removed += report.removed.total();
         if history.contains(&row.id) {
             findings.history += 1;
         } else {
@@ -78,12 +88,49 @@ pub(super) fn compare(
     }
     for (id, entry) in entries {
         findings.acknowledged += u64::from(entry.acknowledged);
-        if entry.acknowledged && !stored.contains(id) {
+        if stored.contains(id) {
+            continue;
+        }
+        if entry.rejected {
+            findings.rejected += 1;
+        } else if entry.acknowledged {
             found(&mut findings.lost, "acknowledged and not stored", format!("{host} epoch {} seq {}", id.epoch, id.seq));
         }
     }
+    explain_gaps(host, entries, &stored, removed, findings);
     evaluated.sort_by_key(|report| report.at);
     Ok(evaluated)
+}
+
+/// Numbers rise by one in every epoch, from 1: what is not there is missing. `removed` is what the collector says it removed.
+fn explain_gaps(
+    host: &str,
+    entries: &BTreeMap<ReportId, Entry>,
+    stored: &BTreeSet<ReportId>,
+    removed: u64,
+    findings: &mut Findings,
+) {
+    let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
+    for id in stored.iter().chain(entries.keys()) {
+        let newest = newest.entry(id.epoch).or_default();
+        *newest = id.seq.max(*newest);
+    }
+    let mut unnamed = 0;
+    for (epoch, newest) in newest {
+        for id in (1..=newest).map(|seq| ReportId { epoch, seq }).filter(|id| !stored.contains(id)) {
+            findings.gaps += 1;
+            match entries.get(&id) {
+                Some(entry) if !entry.acknowledged => findings.failed += 1,
+                // it is rejected or lost, and counted as such
+                Some(_) => {}
+                None => unnamed += 1,
+            }
+        }
+    }
+    findings.removed += removed;
+    for _ in removed..unnamed {
+        found(&mut findings.unexplained, "a report is missing and nobody says why", format!("one of {unnamed} of {host}"));
+    }
 }
 
 /// Reports that came after a newer one of their host: after a clock was set back, or through another partition. A host's reports come in the
