@@ -116,7 +116,11 @@ function follow() {
   const on = (name, handle) => stream.addEventListener(name, (event) => Promise.resolve(handle(JSON.parse(event.data))).catch(showError));
   // the lists are read after the stream began, so that nothing falls between the two
   stream.onopen = () => load().then(() => { setStream("live", "live"); showError(null); }).catch(showError);
-  stream.onerror = () => setStream("lost", "connection lost, trying again…");
+  stream.onerror = () => {
+    setStream("lost", "connection lost, trying again…");
+    // after an answer that is no stream, such as 503, the browser gives up: come back as late as it would have, and not all pages at once
+    if (stream.readyState === EventSource.CLOSED) setTimeout(comeBack, 1000 + Math.random() * 4000);
+  };
   on("violation.opened", (violation) => { open.set(violation.id, violation); draw(); });
   on("violation.closed", (violation) => { open.delete(violation.id); draw(); });
   on("machine.up", (event) => reload(event.machine_id));
@@ -128,6 +132,15 @@ function follow() {
     Object.assign(machine, { latest: report.latest, last_report_at: report.at, status: machine.status === "late" ? "up" : machine.status });
     draw();
   });
+}
+
+async function comeBack() {
+  try {
+    if ((await call("/session")).signed_in) follow();
+    else await start();
+  } catch {
+    setTimeout(comeBack, 1000 + Math.random() * 4000);
+  }
 }
 
 // ---- violations by date

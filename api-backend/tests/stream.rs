@@ -4,8 +4,10 @@
 
 mod support;
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use support::proxy::{Proxy, Way};
 use support::sse::Client;
 use support::{Backend, Database, cpu_rule, now_ms, on_every_database, report};
 
@@ -93,9 +95,142 @@ async fn what_is_no_longer_kept_is_told_by_one_resync() {
         toggle(&backend, "a", start + 60_000, 1).await;
         let names = [client.next_event().await, client.next_event().await].map(|message| message.event.unwrap());
         assert_eq!(names, ["resync", "violation.opened"], "exactly one, then on with what is new");
+        // with the id that came before the resync nothing is lost any more
+        let mut client = Client::open(&backend, "", Some("11")).await;
+        assert_eq!(client.next_event().await.id.as_deref(), Some("12"));
         backend.stop().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_stream_is_not_put_by_and_says_when_to_come_back() {
+    let database = Database::sqlite();
+    let backend = Backend::start(&database).await;
+    let (mut retries, mut clients) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let mut client = Client::open(&backend, "", None).await;
+        assert_eq!(client.headers["cache-control"], "no-cache, no-transform");
+        assert_eq!(client.headers["x-accel-buffering"], "no");
+        assert!(!client.headers.contains_key("content-encoding"), "a compressed stream waits for its encoder");
+        retries.push(client.next().await.unwrap().retry.unwrap());
+        clients.push(client);
+    }
+    let ends = async {
+        let mut retries = Vec::new();
+        for client in &mut clients {
+            let end = client.next_block().await.unwrap();
+            assert_eq!((&end.id, &end.event), (&None, &None));
+            retries.push(end.retry.unwrap());
+            assert_eq!(client.next_block().await, None);
+        }
+        retries
+    };
+    let ((), at_the_end) = tokio::join!(backend.stop(), ends);
+    for retries in [retries, at_the_end] {
+        assert!(retries.iter().all(|retry| (1_000..=5_000).contains(retry)), "{retries:?}");
+        assert!(retries.iter().collect::<std::collections::HashSet<_>>().len() > 10, "all at once: {retries:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_backends_that_take_the_same_reports_show_every_event_once_on_both_streams() {
+    on_every_database(async |database| {
+        let backends = [Backend::start(&database).await, Backend::start(&database).await];
+        backends[0].only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+        let start = now_ms() - 600_000;
+        let hosts: Vec<String> = (0..6).map(|n| format!("host-{n}")).collect();
+        let first: Vec<_> = hosts.iter().map(|host| report(host, start, 0.1, &[])).collect();
+        backends[0].ingest(&first).await;
+        let mut clients = Vec::new();
+        for backend in &backends {
+            let mut client = Client::open(backend, "", None).await;
+            client.next().await.unwrap();
+            clients.push(client);
+        }
+        // both get everything, in other batches: one host by host, the other step by step
+        const STEPS: i64 = 20;
+        let cpu = |step: i64| if step % 2 == 1 { 0.9 } else { 0.1 };
+        let by_step = async {
+            for step in 1..=STEPS {
+                let reports: Vec<_> = hosts.iter().map(|host| report(host, start + 2_000 * step, cpu(step), &[])).collect();
+                backends[0].ingest(&reports).await;
+            }
+        };
+        let by_host = async {
+            for step in 1..=STEPS {
+                for host in &hosts {
+                    backends[1].ingest(&[report(host, start + 2_000 * step, cpu(step), &[])]).await;
+                }
+            }
+        };
+        tokio::join!(by_step, by_host);
+        let rows = database.dump().await;
+        assert_eq!(rows["reports"].len(), hosts.len() * (1 + STEPS as usize));
+        assert_eq!(rows["violations"].len(), hosts.len() * STEPS as usize / 2, "none twice");
+        let newest: i64 = rows["events"].len() as i64;
+        let mut seen = Vec::new();
+        for client in &mut clients {
+            let mut ids = Vec::new();
+            while ids.last() != Some(&newest) {
+                ids.push(client.next_event().await.id.unwrap().parse::<i64>().unwrap());
+            }
+            seen.push(ids);
+        }
+        let expected: Vec<i64> = (hosts.len() as i64 + 1..=newest).collect();
+        assert_eq!(seen, [expected.clone(), expected]);
+        let [one, other] = backends;
+        one.stop().await;
+        other.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_sent_little_learns_how_far_the_rest_is() {
+    let database = Database::sqlite();
+    let backend = Backend::start(&database).await;
+    backend.only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+    let mut client = Client::open(&backend, "?topics=violations&machine_id=77", None).await;
+    assert_eq!(client.next().await.unwrap().id.as_deref(), Some("0"));
+    toggle(&backend, "a", now_ms() - 600_000, 2).await;
+    let mark = client.next().await.unwrap();
+    assert_eq!((mark.id.as_deref(), mark.event, mark.data), (Some("5"), None, None));
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_for_a_while_costs_no_event() {
+    let database = Database::mariadb().await;
+    let (head, tail) = database.url.split_once('@').unwrap();
+    let (server, name) = tail.split_once('/').unwrap();
+    let proxy = Proxy::before(server.parse().unwrap()).await;
+    let behind = Database::at(&format!("{head}@{}/{name}", proxy.address));
+    // what another backend writes in the meantime
+    let writer = Backend::start(&database).await;
+    writer.only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+    let reader = Backend::start(&behind).await;
+    let start = now_ms() - 600_000;
+    let mut client = Client::open(&reader, "", None).await;
+    client.next().await.unwrap();
+    let mut expected = 0;
+    for (round, way) in [Way::Closed, Way::Stalled].into_iter().enumerate() {
+        proxy.set(way);
+        toggle(&writer, "a", start + 100_000 * round as i64, 3).await;
+        // while one comes new that missed something, and cannot be answered yet
+        let answer =
+            writer.client.get(format!("{}/api/v1/stream", reader.base)).header("Last-Event-ID", "0").send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{way:?}");
+        proxy.set(Way::Open);
+        toggle(&writer, "a", start + 100_000 * round as i64 + 50_000, 3).await;
+        let newest = database.dump().await["events"].len() as i64;
+        while expected < newest {
+            expected += 1;
+            assert_eq!(client.next_event().await.id.unwrap(), expected.to_string(), "{way:?}");
+        }
+    }
+    reader.stop().await;
+    writer.stop().await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod catalog;
 mod consumers;
 mod cors;
 mod extract;
+mod follower;
 mod ingest;
 mod machines;
 mod page;
@@ -75,6 +76,8 @@ pub struct App {
     zone: TimeZone,
     /// Places for batches.
     batches: Arc<Semaphore>,
+    /// Places for streams.
+    streams: Arc<Semaphore>,
     shutdown: Shutdown,
 }
 
@@ -95,6 +98,7 @@ impl App {
             origins: config.cors_allowed_origins.clone(),
             zone: config.tz.clone().map_or_else(TimeZone::system, |zone| zone.0),
             batches: Arc::new(Semaphore::new(BATCHES)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
             shutdown,
         })
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::Backend;
@@ -13,26 +14,46 @@ pub struct Message {
     pub id: Option<String>,
     pub event: Option<String>,
     pub data: Option<Value>,
+    /// Milliseconds.
+    pub retry: Option<u64>,
 }
 
 pub struct Client {
+    pub headers: HeaderMap,
     bytes: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     buffer: String,
 }
 
 impl Client {
     pub async fn open(backend: &Backend, query: &str, last_event_id: Option<&str>) -> Client {
-        let mut request = backend.client.get(format!("{}/api/v1/stream{query}", backend.base));
+        Client::open_at(&backend.base, query, last_event_id).await
+    }
+
+    /// By way of a proxy.
+    pub async fn open_at(base: &str, query: &str, last_event_id: Option<&str>) -> Client {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut request = client.get(format!("{base}/api/v1/stream{query}")).header("Accept-Encoding", "gzip");
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Client { bytes: response.bytes_stream().boxed(), buffer: String::new() }
+        let headers = response.headers().clone();
+        Client { headers, bytes: response.bytes_stream().boxed(), buffer: String::new() }
     }
 
-    /// The next message that is no comment; `None` when the stream ended.
+    /// The next message that has an id or a name; `None` when the stream ended.
     pub async fn next(&mut self) -> Option<Message> {
+        loop {
+            let message = self.next_block().await?;
+            if message.id.is_some() || message.event.is_some() {
+                return Some(message);
+            }
+        }
+    }
+
+    /// The next block, also one that only says when to come back.
+    pub async fn next_block(&mut self) -> Option<Message> {
         loop {
             while let Some(end) = self.buffer.find("\n\n") {
                 let block: String = self.buffer.drain(..end + 2).collect();
@@ -42,8 +63,9 @@ impl Client {
                     id: field("id:"),
                     event: field("event:"),
                     data: field("data:").map(|data| serde_json::from_str(&data).unwrap()),
+                    retry: field("retry:").map(|retry| retry.parse().unwrap()),
                 };
-                if message.id.is_some() || message.event.is_some() {
+                if message.id.is_some() || message.event.is_some() || message.retry.is_some() {
                     return Some(message);
                 }
             }
