@@ -28,6 +28,13 @@ pub(crate) struct Segment {
     pub(crate) is_damaged: bool,
 }
 
+impl Segment {
+    /// It was made with a record in it, and is so short that nothing of that one is left.
+    pub(crate) fn records_cut_off(&self) -> u64 {
+        u64::from(self.bytes <= HEADER_BYTES)
+    }
+}
+
 /// The beginning of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Header {

@@ -108,8 +108,11 @@ impl Spool {
             let segment = &mut self.segments[next];
             (segment.bytes, segment.header) = (content.len() as u64, header);
             self.totals.removed = self.totals.removed.plus(Removed { thinned: 0, dropped: records, damaged });
-            self.totals.unattributed +=
-                gone.iter().filter(|(key, _)| *key != link.key).map(|(_, removed)| removed.total()).sum::<u64>();
+            let others = gone.iter().filter(|(key, _)| *key != link.key).map(|(_, removed)| removed.total()).sum::<u64>();
+            if others > 0 {
+                tracing::error!(records = others, "records of another host are dropped, and no later record of it can tell");
+            }
+            self.totals.unattributed += others;
             return self.delete(index..next);
         }
         Err(io::Error::new(io::ErrorKind::StorageFull, "no record is left that could tell of those to be dropped"))
@@ -126,10 +129,8 @@ impl Spool {
     fn walk(&mut self, index: usize, mut chain: Chain, mut each: impl FnMut(Frame<'_>, Removed)) -> io::Result<Chain> {
         let (number, bytes) = (self.segments[index].number, self.segments[index].bytes);
         let mut scanner = Scanner::open(&segment::path(&self.folder, number), HEADER_BYTES)?;
-        let mut is_damaged = bytes <= HEADER_BYTES;
-        if is_damaged {
-            chain.damage(1);
-        }
+        let mut is_damaged = false;
+        chain.damage(self.segments[index].records_cut_off());
         loop {
             match scanner.next(bytes)? {
                 Step::End => break,

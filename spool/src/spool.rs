@@ -124,6 +124,9 @@ impl Spool {
             spool.take_up(number, done)?;
         }
         spool.acknowledged.chain = Chain::after(newest([done, spool.acknowledged.chain.last]));
+        if let Some(first) = spool.segments.iter().find(|segment| segment.number == spool.acknowledged.segment) {
+            spool.acknowledged.chain.damage(first.records_cut_off());
+        }
         spool.rewind();
         spool.unsynced_since = (spool.waiting() > 0).then(Instant::now);
         Ok(spool)
@@ -439,10 +442,7 @@ impl Reader {
         self.place.segment = segment.number;
         self.place.position = HEADER_BYTES;
         self.scanner = None;
-        // cut off before its first record
-        if segment.bytes <= HEADER_BYTES {
-            self.place.chain.damage(1);
-        }
+        self.place.chain.damage(segment.records_cut_off());
     }
 }
 

@@ -1,0 +1,157 @@
+//! What happens at the limit: thinning, dropping, what is in flight, and a crash in between.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use spool::{AppendError, RECORD_BYTES, Record, Spool};
+use wire_model::{Removed, ReportId};
+
+const MAX_BYTES: u64 = 60_000;
+
+fn record(seq: u64) -> Record {
+    of("host", seq)
+}
+
+fn of(key: &str, seq: u64) -> Record {
+    let payload = (0..300).map(|_| fastrand::u8(..)).collect();
+    Record { id: ReportId { epoch: 1, seq }, at: 1, removed: Removed::default(), key: key.to_owned(), payload }
+}
+
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// All that can be read, checked to be in order and to tell exactly what is missing; the sum of what is.
+fn read_all(spool: &mut Spool) -> Removed {
+    let (mut last, mut sum) = (0, Removed::default());
+    while let Some(record) = spool.read().unwrap() {
+        assert_eq!(last + record.removed.total() + 1, record.id.seq);
+        last = record.id.seq;
+        sum = sum.plus(record.removed);
+    }
+    sum
+}
+
+#[test]
+fn a_crash_before_a_dropped_segment_is_deleted_counts_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    let mut crashes = 0;
+    for seq in 1..=3_000 {
+        let before = files(folder.path());
+        spool.append(&record(seq)).unwrap();
+        let after = files(folder.path());
+        let deleted: Vec<_> = before.iter().filter(|(path, _)| !after.contains_key(*path)).collect();
+        if deleted.is_empty() {
+            continue;
+        }
+        assert!(deleted.iter().all(|_| spool.totals().removed.dropped > 0));
+        let crashed = tempfile::tempdir().unwrap();
+        // the last one that was deleted is still there
+        for (path, bytes) in after.iter().chain(deleted.last().copied()) {
+            fs::write(crashed.path().join(path.file_name().unwrap()), bytes).unwrap();
+        }
+        let mut again = Spool::open(crashed.path(), MAX_BYTES).unwrap();
+        assert_eq!(read_all(&mut again), spool.totals().removed);
+        assert_eq!(again.last("host"), Some(record(seq).id));
+        crashes += 1;
+    }
+    assert!(crashes > 20, "{crashes}");
+    assert_eq!(read_all(&mut spool), spool.totals().removed);
+}
+
+#[test]
+fn what_is_in_flight_is_neither_thinned_nor_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    for seq in 1..=100 {
+        spool.append(&record(seq)).unwrap();
+    }
+    let in_flight: Vec<Record> = (0..60).map(|_| spool.read().unwrap().unwrap()).collect();
+    for seq in 101..=2_000 {
+        spool.append(&record(seq)).unwrap();
+    }
+    spool.rewind();
+    let again: Vec<Record> = (0..60).map(|_| spool.read().unwrap().unwrap()).collect();
+    assert_eq!(again, in_flight);
+    assert!(spool.totals().removed.dropped > 0);
+    spool.rewind();
+    assert_eq!(read_all(&mut spool), spool.totals().removed);
+}
+
+#[test]
+fn a_spool_full_of_what_is_in_flight_takes_nothing_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    let mut seq = 1;
+    let error = loop {
+        match spool.append(&record(seq)) {
+            Ok(()) => assert!(spool.read().unwrap().is_some()),
+            Err(error) => break error,
+        }
+        seq += 1;
+    };
+    assert!(matches!(error, AppendError::Full), "{error}");
+    assert_eq!(spool.waiting(), seq - 1);
+    spool.acknowledge(usize::try_from(seq - 1).unwrap() / 2);
+    spool.append(&record(seq)).unwrap();
+    spool.rewind();
+    assert_eq!(spool.read().unwrap().unwrap().id.seq, (seq - 1) / 2 + 1);
+    assert_eq!(spool.totals(), spool::Totals::default());
+}
+
+#[test]
+fn records_must_follow_each_other_and_be_no_larger_than_a_record_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), 16 * RECORD_BYTES as u64).unwrap();
+    let overhead = 51 + "host".len();
+    for (seq, bytes, ok) in [
+        (1, RECORD_BYTES - overhead, true),
+        (2, RECORD_BYTES - overhead + 1, false),
+        (1, 10, false),
+        (0, 10, false),
+        (2, 10, true),
+    ] {
+        let appended = spool.append(&Record { payload: vec![7; bytes], ..record(seq) });
+        assert!(matches!((&appended, ok), (Ok(()), true) | (Err(AppendError::Refused(_)), false)), "{seq} {bytes}: {appended:?}");
+    }
+    assert_eq!(read_all(&mut spool), Removed::default());
+}
+
+/// As after the host was given another id.
+#[test]
+fn what_was_removed_is_told_to_none_but_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    for seq in 1..=60 {
+        spool.append(&of("former", seq)).unwrap();
+    }
+    for seq in 61..=2_000 {
+        spool.append(&of("host", seq)).unwrap();
+    }
+    assert_eq!(spool.last("former"), None);
+    let (mut own, mut kept) = (0, 0);
+    while let Some(record) = spool.read().unwrap() {
+        kept += 1;
+        own += if record.key == "host" { record.removed.total() } else { 0 };
+        let expected = if record.key == "host" { record.id.seq - 60 } else { record.id.seq };
+        assert!(record.removed.total() < expected, "{record:?}");
+    }
+    let totals = spool.totals();
+    assert!(totals.unattributed > 0);
+    assert_eq!(kept + own + totals.unattributed, 2_000);
+}
+
+#[test]
+fn a_folder_has_one_user_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    let Err(error) = Spool::open(folder.path(), MAX_BYTES) else { panic!("two have it") };
+    assert_eq!(error.to_string(), "another process uses it");
+    drop(spool);
+    Spool::open(folder.path(), MAX_BYTES).unwrap();
+}
