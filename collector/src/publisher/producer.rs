@@ -15,7 +15,7 @@ use wire_model::limits::TOPIC_MESSAGE_BYTES;
 use wire_model::{Removed, with_removed};
 
 /// A topic that was just created is not known to every broker at once.
-const TOPIC_PROPAGATION: Duration = Duration::from_secs(30);
+const TOPIC_PROPAGATION: Duration = Duration::from_secs(10);
 
 pub(crate) struct Producer {
     client: BaseProducer<Deliveries>,
