@@ -35,7 +35,9 @@ impl Kept {
                 ),
             },
         };
-        let next = last.max(spooled) + 1;
+        let Some(next) = last.max(spooled).checked_add(1).filter(|next| i64::try_from(*next).is_ok()) else {
+            bail!("the spool holds reports of epoch {spooled}, after which there is none: move it away");
+        };
         self.replace(EPOCH, &format!("{next}\n"))?;
         Ok(next)
     }
@@ -89,9 +91,13 @@ mod tests {
         for expected in 1..=3 {
             assert_eq!(Kept::open(&spool).unwrap().next_epoch(0).unwrap(), expected);
         }
+        let kept = Kept::open(&spool).unwrap();
+        assert!(kept.next_epoch(i64::MAX as u64).is_err());
         // a start that was cut off left this behind
         fs::write(spool.join("epoch.tmp"), "9").unwrap();
         assert_eq!(Kept::open(&spool).unwrap().next_epoch(0).unwrap(), 4);
+        // the file is older than the reports beside it
+        assert_eq!(Kept::open(&spool).unwrap().next_epoch(9).unwrap(), 10);
     }
 
     #[test]

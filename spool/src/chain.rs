@@ -57,13 +57,12 @@ impl Chain {
 
 /// Exactly `gap` records: what nobody counted was damaged, what was counted too often (by a crash between two steps) goes.
 fn fit(mut removed: Removed, gap: u64) -> Removed {
-    let mut excess = removed.total().saturating_sub(gap);
-    for count in [&mut removed.damaged, &mut removed.dropped, &mut removed.thinned] {
-        let less = excess.min(*count);
-        *count -= less;
-        excess -= less;
+    let mut left = gap;
+    for count in [&mut removed.thinned, &mut removed.dropped, &mut removed.damaged] {
+        *count = left.min(*count);
+        left -= *count;
     }
-    removed.damaged += gap - removed.total();
+    removed.damaged += left;
     removed
 }
 
@@ -81,6 +80,7 @@ mod tests {
             (removed(9, 5, 0), 15, removed(9, 5, 1)),
             (removed(9, 5, 1), 10, removed(9, 1, 0)),
             (removed(9, 5, 1), 0, removed(0, 0, 0)),
+            (removed(u64::MAX, u64::MAX, 1), 3, removed(3, 0, 0)),
         ] {
             assert_eq!(fit(said, gap), told, "{said:?} {gap}");
         }

@@ -91,7 +91,8 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<u64>> {
         let path = entry?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
         match (path.extension().and_then(|extension| extension.to_str()), stem) {
-            (Some(EXTENSION), Some(number)) => numbers.push(number),
+            // none comes after the last possible one
+            (Some(EXTENSION), Some(number)) if number < u64::MAX => numbers.push(number),
             (Some("tmp"), _) => fs::remove_file(&path)?,
             _ => {}
         }

@@ -40,7 +40,7 @@ impl Spool {
     fn thin(&mut self, index: usize) -> io::Result<()> {
         let mut kept = Vec::new();
         let (mut removed, mut group, mut records) = (Removed::default(), 0, 0);
-        let mut thinned = Removed::default();
+        let (mut thinned, mut damaged) = (0, 0_u64);
         let mut pending: Option<(Link, Vec<u8>)> = None;
         let before = self.segments[index].header.before;
         let header = Header { is_thinned: true, before };
@@ -53,13 +53,13 @@ impl Spool {
                     (group, removed) = (0, Removed::default());
                     records += 1;
                 } else {
-                    removed.thinned += 1;
-                    thinned.thinned += 1;
+                    removed = removed.plus(Removed { thinned: 1, ..Removed::default() });
+                    thinned += 1;
                 }
             }
             group += 1;
             removed = removed.plus(missing);
-            thinned.damaged += missing.damaged.saturating_sub(frame.removed.damaged);
+            damaged = damaged.saturating_add(missing.damaged.saturating_sub(frame.removed.damaged));
             pending = Some((Link::of(&frame), frame.tells(removed).encode()));
         })?;
         self.segments[index].header.is_thinned = true;
@@ -72,7 +72,7 @@ impl Spool {
             records += 1;
         }
         segment::replace(&self.folder, self.segments[index].number, &kept)?;
-        self.totals.removed = self.totals.removed.plus(thinned);
+        self.totals.removed = self.totals.removed.plus(Removed { thinned, damaged, dropped: 0 });
         let segment = &mut self.segments[index];
         (segment.bytes, segment.unread) = (kept.len() as u64, records);
         Ok(())
@@ -81,7 +81,7 @@ impl Spool {
     /// The next record tells of this segment before it is deleted. After a crash in between the opening sees that it was told.
     fn drop_segment(&mut self, index: usize) -> io::Result<()> {
         let before = self.segments[index].header.before;
-        let (mut gone, mut records, mut damaged) = (Vec::<(u32, Removed)>::new(), 0, 0);
+        let (mut gone, mut records, mut damaged) = (Vec::<(u32, Removed)>::new(), 0, 0_u64);
         let mut chain = self.walk(index, Chain::after(before), |frame, missing| {
             let key = Link::of(&frame).key;
             if gone.last().is_none_or(|(former, _)| *former != key) {
@@ -91,7 +91,7 @@ impl Spool {
                 *removed = removed.plus(missing).plus(Removed { dropped: 1, ..Removed::default() });
             }
             records += 1;
-            damaged += missing.damaged.saturating_sub(frame.removed.damaged);
+            damaged = damaged.saturating_add(missing.damaged.saturating_sub(frame.removed.damaged));
         })?;
         for next in index + 1..self.segments.len() {
             let segment = &self.segments[next];
@@ -112,7 +112,7 @@ impl Spool {
             if others > 0 {
                 tracing::error!(records = others, "records of another host are dropped, and no later record of it can tell");
             }
-            self.totals.unattributed += others;
+            self.totals.unattributed = self.totals.unattributed.saturating_add(others);
             return self.delete(index..next);
         }
         Err(io::Error::new(io::ErrorKind::StorageFull, "no record is left that could tell of those to be dropped"))

@@ -285,7 +285,7 @@ impl Spool {
                     if place > reader.counted {
                         reader.counted = place;
                         let more = record.removed.damaged.saturating_sub(said.damaged);
-                        self.totals.removed.damaged += more;
+                        self.totals.removed = self.totals.removed.plus(Removed { damaged: more, ..Removed::default() });
                     }
                     let behind = reader.place;
                     self.segments[index].unread = self.segments[index].unread.saturating_sub(1);
