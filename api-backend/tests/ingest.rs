@@ -216,6 +216,71 @@ async fn backends_that_take_the_same_batches_at_once_store_each_report_once() {
     .await;
 }
 
+/// Everything at once and each batch to both, as when a consumer was taken for dead: the order in which batches come is anybody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_of_several_backends_is_exact() {
+    const BATCHES: i64 = 30;
+    on_every_database(async |database| {
+        let (one, other) = tokio::join!(Backend::start(&database), Backend::start(&database));
+        one.only_thresholds(&[support::cpu_rule(0.5, 0.4, 0)]).await;
+        let start = now_ms() - seconds(100);
+        let numbered = |host: &str, seq: i64, cpu: f64| wire_model::HostReport {
+            seq: u64::try_from(seq).unwrap(),
+            ..report(host, start + seconds(seq), cpu, &[("web", "running", 0.1)])
+        };
+        one.ingest(&["a", "b", "c"].map(|host| numbered(host, 1, 0.1))).await;
+        // each batch has two reports of three hosts, one between them that never comes, and two that nobody can read
+        let batches: Vec<Value> = (0..BATCHES)
+            .map(|n| {
+                let reports =
+                    ["a", "b", "c"].into_iter().flat_map(|host| [numbered(host, 3 * n + 2, 0.9), numbered(host, 3 * n + 4, 0.1)]);
+                let unread = json!({"schema": 2, "host": {"id": "b"}, "epoch": 1, "seq": 1_000 + n, "at": start});
+                let bodies = reports.map(|report| json!(report)).chain([json!(7), unread]);
+                let records: Vec<_> =
+                    bodies.enumerate().map(|(index, body)| json!({"offset": n * 10 + index as i64, "report": body})).collect();
+                json!({"topic": "t", "partition": 0, "records": records})
+            })
+            .collect();
+        let both = batches.iter().flat_map(|batch| [one.ingest_raw(batch), other.ingest_raw(batch)]);
+        for (status, receipt) in futures_util::future::join_all(both).await {
+            assert_eq!(status, StatusCode::OK, "{receipt}");
+        }
+        let (_, body) = other.call(Method::GET, "/pipeline", None).await;
+        let total = |word: &str| body["ledger"]["totals"][word].as_i64().unwrap();
+        assert_eq!(
+            (total("stored"), total("duplicate"), total("rejected")),
+            (3 + 6 * BATCHES, 8 * BATCHES, 2 * BATCHES),
+            "{body}"
+        );
+        // the unreadable ones of b jump to 1000 and name as missing what never was
+        let lost = async |id: i64| {
+            let (_, body) = one.call(Method::GET, &format!("/machines/{id}/pipeline"), None).await;
+            let named: i64 = body["gaps"]["items"].as_array().unwrap().iter().map(|gap| gap["missing"].as_i64().unwrap()).sum();
+            let name = body["host_id"].as_str().unwrap().to_owned();
+            let lost = body["ledger"]["totals"]["lost"].as_i64().unwrap();
+            assert_eq!(named, lost, "{name}");
+            (name, lost)
+        };
+        for machine in one.items("/machines?kind=host").await {
+            let (name, lost) = lost(machine["id"].as_str().unwrap().parse().unwrap()).await;
+            let between = 1_000 - (3 * BATCHES + 1) - 1;
+            assert_eq!(lost, BATCHES + if name == "b" { between } else { 0 }, "{name}");
+        }
+        let count =
+            async |sql: &'static str| -> i64 { sqlx::query_scalar(sql).fetch_one(&mut database.connect().await).await.unwrap() };
+        let violations = count("SELECT COUNT(*) FROM violations").await;
+        assert_eq!(
+            violations,
+            count("SELECT COUNT(*) FROM (SELECT DISTINCT machine_id, opened_at FROM violations) AS once").await
+        );
+        let (events, newest) = (count("SELECT COUNT(*) FROM events").await, count("SELECT MAX(event_id) FROM events").await);
+        assert_eq!(events, newest, "event ids without gap or double");
+        one.stop().await;
+        other.stop().await;
+    })
+    .await;
+}
+
 /// 14 MiB of text that hardly compresses: more than one packet of a MariaDB with its defaults would hold at once.
 #[tokio::test]
 async fn a_batch_that_does_not_compress_is_stored_too() {

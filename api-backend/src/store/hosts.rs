@@ -67,6 +67,9 @@ pub async fn lock_or_create(
 
 /// Locks the rows of those of `host_ids` that are there, in id order.
 pub async fn lock(connection: &mut Connection, dialect: Dialect, host_ids: &[&str]) -> Result<Vec<LockedHost>> {
+    if host_ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let list = placeholders(host_ids.len());
     let sql =
         format!("SELECT {COLUMNS}, evaluation FROM hosts WHERE host_id IN ({list}) ORDER BY host_id{}", dialect.for_update());

@@ -1,0 +1,65 @@
+//! A database of the first schema with reports in it gets a ledger that calls nothing lost.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here fails loudly")]
+
+mod support;
+
+use reqwest::Method;
+use support::{Backend, now_ms, on_every_database, report};
+use wire_model::HostReport;
+
+/// Back to the schema of 0001, which did nothing but make the same tables without these.
+const UNDO: &[&str] = &[
+    "DROP TABLE ledger",
+    "DROP TABLE gaps",
+    "DROP TABLE rejections",
+    "DROP TABLE consumer_partitions",
+    "DROP TABLE skipped_records",
+    "DROP TABLE dead_letters",
+    "DELETE FROM _sqlx_migrations WHERE version = 2",
+];
+
+#[tokio::test]
+async fn an_upgrade_calls_nothing_lost() {
+    on_every_database(async |database| {
+        let start = now_ms() - 600_000;
+        let numbered = |host: &str, seq: u64, seconds: i64| HostReport { seq, ..report(host, start + seconds * 1_000, 0.1, &[]) };
+        let backend = Backend::start(&database).await;
+        backend.ingest(&(0..10).map(|n| numbered("steady", 100 + n, 2 * n as i64)).collect::<Vec<_>>()).await;
+        backend.ingest(&(0..10).map(|n| numbered("set-back", 100 + n, 2 * n as i64)).collect::<Vec<_>>()).await;
+        backend.stop().await;
+        let mut connection = database.connect().await;
+        for sql in UNDO {
+            sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
+        }
+        // the clock of the other one was set back by five minutes: 110 and 111 came, and were not its newest by time
+        for (seq, seconds) in [(110, -300), (111, -298)] {
+            let sql = format!(
+                "INSERT INTO reports (host_key, at, epoch, seq, received_at, payload) SELECT host_key, {}, 1, {seq}, {}, payload \
+                 FROM reports WHERE host_key = 2 AND seq = 109",
+                start + seconds * 1_000,
+                start + 60_000
+            );
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        }
+        let sql = format!("UPDATE hosts SET last_received_at = {} WHERE host_key = 2", start + 60_000);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+
+        let backend = Backend::start(&database).await;
+        // what the consumer had not confirmed comes once more, then goes on
+        backend.ingest(&[numbered("steady", 109, 18), numbered("steady", 110, 20)]).await;
+        backend
+            .ingest(&[numbered("set-back", 111, -298), numbered("set-back", 112, -296), numbered("set-back", 113, -294)])
+            .await;
+        let totals = async || {
+            let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+            ["expected", "stored", "duplicate", "lost"].map(|word| body["ledger"]["totals"][word].as_i64().unwrap())
+        };
+        assert_eq!(totals().await, [3, 3, 2, 0]);
+        // from now on it is noticed
+        backend.ingest(&[numbered("steady", 112, 24), numbered("set-back", 115, -290)]).await;
+        assert_eq!(totals().await, [7, 5, 2, 2]);
+        backend.stop().await;
+    })
+    .await;
+}
