@@ -28,6 +28,8 @@ const REJECTION_FRAME_BYTES: usize = 48;
 const RECEIPT_FRAME_BYTES: usize = 128;
 /// What our backend's failures are (RFC 9457), and a proxy's are not.
 const PROBLEM_TYPE: &str = "application/problem+json";
+/// Answers for which a report in the batch may be the reason.
+const FAULTS: [StatusCode; 3] = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];
 /// Of a failure's body, for the log.
 const SHOWN_CHARS: usize = 200;
 /// Batches wait for this on the way of every sample: the fastest level already makes reports ten times smaller.
@@ -49,6 +51,8 @@ pub(crate) enum Answer {
     /// 413 of a proxy, set up for smaller bodies than the backend takes: a smaller batch may pass, but it is no verdict on a
     /// record.
     TooLargeForProxy { problem: String, retry_after: Duration },
+    /// 400, 422 and 500 of our backend: something in the batch may be what it fails at.
+    Fault { problem: String },
     /// Everything else: to be tried again, not sooner than `retry_after`.
     Failed { problem: String, retry_after: Duration },
 }
@@ -112,7 +116,8 @@ impl Backend {
 async fn read(mut response: Response) -> Answer {
     let status = response.status();
     let is_too_large = status == StatusCode::PAYLOAD_TOO_LARGE;
-    if is_too_large && is_problem(response.headers()) {
+    let is_ours = is_problem(response.headers());
+    if is_too_large && is_ours {
         return Answer::TooLarge;
     }
     let retry_after = retry_after(response.headers());
@@ -130,6 +135,9 @@ async fn read(mut response: Response) -> Answer {
         if is_too_large {
             let problem = format!("{status}, and not from our backend: a proxy takes smaller bodies than it: {shown}");
             return Answer::TooLargeForProxy { problem, retry_after };
+        }
+        if is_ours && FAULTS.contains(&status) {
+            return Answer::Fault { problem: format!("{status}: {shown}") };
         }
         return Answer::Failed { problem: format!("{status}: {shown}"), retry_after };
     }

@@ -67,9 +67,9 @@ impl Pending {
         self.records.push_back(Waiting { record, lap, came_at: now });
     }
 
-    /// The record that waits longest.
-    pub(crate) fn front(&self) -> Option<&Record> {
-        self.records.front().map(|waiting| &waiting.record)
+    /// What waits, the longest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().map(|waiting| &waiting.record)
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -56,6 +56,8 @@ pub(crate) enum Kind {
     TooLarge,
     /// The backend's receipt rejects it.
     Rejected,
+    /// The backend fails at it, and at nothing else.
+    Fault,
 }
 
 impl Kind {
@@ -64,6 +66,7 @@ impl Kind {
             Kind::NotJson => "not_json",
             Kind::TooLarge => "too_large",
             Kind::Rejected => "rejected",
+            Kind::Fault => "fault",
         }
     }
 }

@@ -11,6 +11,7 @@ mod backend;
 mod batch;
 mod config;
 mod dead_letters;
+mod deliver;
 mod forward;
 mod group;
 mod offsets;
@@ -23,8 +24,10 @@ mod skipped;
 mod stalls;
 mod status;
 mod token;
+mod trial;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::Context;
 use service_runtime::config::secret_file;
@@ -61,6 +64,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         dead_letters: DeadLetters::new(&config.kafka, health.clone()).context("create the producer of dead letters")?,
         topic: config.kafka.kafka_topic_name.clone(),
         outages: Outages::new("api", health.clone()),
+        stored: AtomicU64::new(0),
         shutdown: shutdown.clone(),
     });
 

@@ -161,9 +161,16 @@ impl Partition {
         }
     }
 
+    /// The payload of the first record behind `offset` that waits.
+    pub(crate) fn peek(&self, offset: i64) -> Option<(i64, Option<Vec<u8>>)> {
+        let state = self.lock();
+        let record = state.pending.iter().find(|record| record.offset > offset)?;
+        Some((record.offset, record.payload.clone()))
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         let state = self.lock();
-        let waiting = || state.pending.front().and_then(|record| record.timestamp_ms);
+        let waiting = || state.pending.iter().next().and_then(|record| record.timestamp_ms);
         Snapshot {
             number: self.number,
             position: state.progress.position(),

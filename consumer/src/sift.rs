@@ -20,7 +20,8 @@ pub(crate) fn sift(records: &[Record]) -> (Vec<IngestRecord<'_>>, Vec<DeadLetter
     (reports, dead_letters)
 }
 
-fn one_json_value(payload: Option<&[u8]>) -> Result<&RawValue, (Kind, String)> {
+/// The report in a message, or why there is none.
+pub(crate) fn one_json_value(payload: Option<&[u8]>) -> Result<&RawValue, (Kind, String)> {
     let payload = payload.ok_or_else(|| (Kind::NotJson, "the message has no payload".to_owned()))?;
     if payload.len() > MESSAGE_BYTES {
         let reason = format!("the message's bytes is {}, the limit is {MESSAGE_BYTES}", payload.len());

@@ -31,8 +31,12 @@ pub enum Reply {
     Accept,
     /// Accepts all but these offsets.
     Reject(Vec<i64>),
+    /// Has all of them already.
+    Duplicate,
     /// 413 as our backend says it.
     TooLarge,
+    /// As our backend says it, with a problem.
+    Problem(u16),
     /// As any proxy says it.
     Status(u16),
     /// A receipt as it stands; nothing is kept.
@@ -160,10 +164,12 @@ fn answer(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Response {
         reports: batch.records.iter().map(|record| record.report.get().to_owned()).collect(),
     };
     let rejected = match state.script.lock().unwrap()(&post) {
-        Reply::TooLarge => {
-            return (StatusCode::PAYLOAD_TOO_LARGE, [("content-type", "application/problem+json")], "{}").into_response();
-        }
+        Reply::TooLarge => return problem(413),
+        Reply::Problem(status) => return problem(status),
         Reply::Status(status) => return StatusCode::from_u16(status).unwrap().into_response(),
+        Reply::Duplicate => {
+            return axum::Json(IngestReceipt { duplicate: post.offsets.len(), ..IngestReceipt::default() }).into_response();
+        }
         Reply::Receipt(receipt) => return axum::Json(receipt).into_response(),
         Reply::Accept => Vec::new(),
         Reply::Reject(offsets) => offsets,
@@ -175,4 +181,8 @@ fn answer(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Response {
     let stored = post.offsets.len();
     state.accepted.lock().unwrap().push(post);
     axum::Json(IngestReceipt { stored, duplicate: 0, rejected: rejected.into_iter().map(rejection).collect() }).into_response()
+}
+
+fn problem(status: u16) -> Response {
+    (StatusCode::from_u16(status).unwrap(), [("content-type", "application/problem+json")], "{}").into_response()
 }
