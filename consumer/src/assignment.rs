@@ -12,6 +12,7 @@ use crate::group::Consumer;
 use crate::partition::{Partition, Snapshot};
 use crate::progress::Arrival;
 use crate::skipped::Skipped;
+use crate::watchdog::Watchdog;
 
 /// Why the client has to be replaced by a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub(crate) struct Assignment {
     workers: Mutex<HashMap<i32, Worker>>,
     held: Arc<AtomicUsize>,
     rejoin: mpsc::Sender<Rejoin>,
+    watchdog: Watchdog,
     pub(crate) skipped: Skipped,
     /// There is something to tell the backend soon.
     pub(crate) changed: Notify,
@@ -40,11 +42,11 @@ struct Worker {
 
 impl Assignment {
     /// With the wishes to replace the client; of those that come together one is enough.
-    pub(crate) fn new(topic: &str) -> (Assignment, mpsc::Receiver<Rejoin>) {
+    pub(crate) fn new(topic: &str, watchdog: Watchdog) -> (Assignment, mpsc::Receiver<Rejoin>) {
         let (rejoin, wishes) = mpsc::channel(1);
         let (workers, held) = (Mutex::default(), Arc::default());
         let (skipped, changed) = (Skipped::default(), Notify::new());
-        (Assignment { topic: topic.to_owned(), workers, held, rejoin, skipped, changed }, wishes)
+        (Assignment { topic: topic.to_owned(), workers, held, rejoin, watchdog, skipped, changed }, wishes)
     }
 
     /// A partition is ours from now on, and goes on at `committed`.
@@ -118,7 +120,9 @@ impl Assignment {
     }
 
     fn worker(&self, number: i32, committed: Option<i64>, consumer: &Weak<Consumer>) -> Worker {
-        let partition = Partition::new(&self.topic, number, committed, Weak::clone(consumer), Arc::clone(&self.held));
+        let promise = self.watchdog.promise(format!("the worker of partition {number}"));
+        let held = Arc::clone(&self.held);
+        let partition = Partition::new(&self.topic, number, committed, Weak::clone(consumer), held, promise);
         Worker { partition: Arc::new(partition), task: None }
     }
 

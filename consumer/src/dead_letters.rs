@@ -20,7 +20,7 @@ use crate::batch::{Record, header_bytes};
 use crate::outages::Outages;
 use crate::partition::Partition;
 
-const DELIVERY_TIMEOUT_MS: &str = "10000";
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// Bytes of the original message that are carried over …
@@ -86,7 +86,7 @@ impl DeadLetters {
             // a topic that was there before us may have Kafka's default limit, below the largest report as it stands
             .set("compression.type", "zstd")
             .set("message.max.bytes", DEAD_LETTER_MESSAGE_BYTES.to_string())
-            .set("message.timeout.ms", DELIVERY_TIMEOUT_MS)
+            .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
             .set("allow.auto.create.topics", "false")
             .create()?;
         Ok(DeadLetters { producer, topic: kafka.dead_letter_topic(), outages: Outages::new("dead letters", health) })
@@ -107,6 +107,7 @@ impl DeadLetters {
         let mut said = None;
         let mut outage = None;
         loop {
+            partition.promise.within(DELIVERY_TIMEOUT);
             let results = join_all(left.iter().map(|letter| self.send(partition, letter))).await;
             let problem = results.iter().find_map(|result| result.as_ref().err()).map(|error| describe(error, &self.topic));
             left = left.into_iter().zip(results).filter(|(_, result)| result.is_err()).map(|(letter, _)| letter).collect();
@@ -119,9 +120,11 @@ impl DeadLetters {
                 tracing::error!(topic = self.topic, problem, "dead letters cannot be written; their partition waits");
                 said = Some(problem);
             }
+            let wait = waits.next().unwrap_or(LONGEST_RETRY);
+            partition.promise.within(wait);
             tokio::select! {
                 () = shutdown.requested() => return Ok(false),
-                () = tokio::time::sleep(waits.next().unwrap_or(LONGEST_RETRY)) => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
         for letter in dead_letters {

@@ -12,7 +12,7 @@ use service_runtime::backoff;
 use wire_model::limits::BATCH_COMPRESSED_BYTES;
 use wire_model::{IngestBatch, IngestReceipt, IngestRecord};
 
-use crate::backend::{Answer, encode};
+use crate::backend::{Answer, REQUEST_TIMEOUT, encode};
 use crate::forward::Forwarder;
 use crate::partition::Partition;
 use crate::sift::one_json_value;
@@ -57,7 +57,7 @@ impl Forwarder {
         let (mut trial, mut compared) = (Trial::default(), chunk.last().map_or(0, |last| last.offset));
         loop {
             let mut longest = LONGEST_RETRY;
-            let (problem, retry_after) = match self.post(body.clone(), chunk).await {
+            let (problem, retry_after) = match self.post(partition, body.clone(), chunk).await {
                 Answer::Receipt(receipt) => return Ok(Delivery::Receipt(receipt)),
                 Answer::TooLarge => return Ok(Delivery::TooLarge),
                 Answer::TooLargeForProxy { .. } if chunk.len() > 1 => return Ok(Delivery::TooLarge),
@@ -87,6 +87,7 @@ impl Forwarder {
             outage.get_or_insert_with(|| self.outages.begin(partition.number, &problem));
             tracing::debug!(partition = partition.number, problem, "a batch will be posted again");
             let wait = waits.next().unwrap_or(LONGEST_RETRY).min(longest).max(retry_after);
+            partition.promise.within(wait);
             tokio::select! {
                 () = self.shutdown.requested() => return Ok(Delivery::ShutDown),
                 () = tokio::time::sleep(wait) => {}
@@ -131,12 +132,14 @@ impl Forwarder {
     /// Posts one report once; whether there is a receipt.
     async fn is_answered(&self, partition: &Partition, offset: i64, report: &RawValue) -> anyhow::Result<bool> {
         let chunk = [IngestRecord { offset, report }];
-        let answer = self.post(self.body(partition, &chunk)?, &chunk).await;
+        let answer = self.post(partition, self.body(partition, &chunk)?, &chunk).await;
         Ok(matches!(answer, Answer::Receipt(_)))
     }
 
     /// Posts once. A receipt is one for this chunk.
-    async fn post(&self, body: Bytes, chunk: &[IngestRecord<'_>]) -> Answer {
+    async fn post(&self, partition: &Partition, body: Bytes, chunk: &[IngestRecord<'_>]) -> Answer {
+        // twice where the token was another one
+        partition.promise.within(2 * REQUEST_TIMEOUT);
         match self.backend.post(body).await {
             Answer::Receipt(receipt) => match check_receipt(&receipt, chunk) {
                 Ok(()) => {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use service_runtime::Shutdown;
 use wire_model::IngestRecord;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, REQUEST_TIMEOUT};
 use crate::batch::Record;
 use crate::dead_letters::{DeadLetter, DeadLetters, Kind};
 use crate::deliver::Delivery;
@@ -44,9 +44,11 @@ impl Forwarder {
                 () = self.shutdown.requested() => return Ok(()),
                 batch = partition.next_batch() => batch?,
             };
+            partition.promise.within(REQUEST_TIMEOUT);
             if self.forward(partition, &batch).await? == Then::Stop {
                 return Ok(());
             }
+            partition.promise.rest();
         }
     }
 

@@ -25,6 +25,7 @@ mod stalls;
 mod status;
 mod token;
 mod trial;
+mod watchdog;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -44,6 +45,7 @@ use crate::outages::Outages;
 use crate::receive::Receiver;
 use crate::status::Reporter;
 use crate::token::Token;
+use crate::watchdog::Watchdog;
 
 /// `max.message.bytes` of the dead-letter topic, if it has to be created: what a topic of reports with a larger limit than
 /// ours let through must fit, with its headers.
@@ -56,7 +58,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let token = Token::new(config.ingest_token.as_ref(), secret_file("INGEST_TOKEN"))?;
     let backend = Backend::new(&config.api_base_url, token, REQUEST_TIMEOUT).context("prepare the HTTP client")?;
     let backend = Arc::new(backend);
-    let (assignment, rejoins) = Assignment::new(&config.kafka.kafka_topic_name);
+    let watchdog = Watchdog::default();
+    let promise = watchdog.promise("the receive loop".to_owned());
+    let (assignment, rejoins) = Assignment::new(&config.kafka.kafka_topic_name, watchdog.clone());
     let assignment = Arc::new(assignment);
     let reporter = Reporter::new(&config, Arc::clone(&backend), Arc::clone(&assignment))?;
     let forwarder = Arc::new(Forwarder {
@@ -72,7 +76,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     supervisor.spawn("admin", admin::serve(config.admin_listen_addr, health.clone(), shutdown.clone()));
     supervisor.spawn("dead-letter topic", keep_dead_letter_topic(config.clone(), shutdown.clone()));
     supervisor.spawn("status", reporter.run(shutdown.clone()));
-    supervisor.spawn("receive", Receiver { config, forwarder, assignment, rejoins, health, shutdown }.run());
+    supervisor.spawn("receive", Receiver { config, forwarder, assignment, rejoins, health, promise, shutdown }.run());
+    watchdog.start().context("start the watchdog's thread")?;
     supervisor.run().await
 }
 

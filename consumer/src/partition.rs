@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::batch::{Pending, Record};
 use crate::group::Consumer;
 use crate::progress::{Arrival, Progress};
+use crate::watchdog::Promise;
 
 /// A partition is paused when this many bytes wait in it …
 const FULL_BYTES: usize = 1024 * 1024;
@@ -46,6 +47,8 @@ pub(crate) struct Partition {
     held: Arc<AtomicUsize>,
     state: Mutex<State>,
     arrived: Notify,
+    /// Its worker's.
+    pub(crate) promise: Promise,
 }
 
 struct State {
@@ -93,10 +96,11 @@ impl Partition {
         committed: Option<i64>,
         consumer: Weak<Consumer>,
         held: Arc<AtomicUsize>,
+        promise: Promise,
     ) -> Partition {
         let (pending, progress) = (Pending::default(), Progress::new(committed));
         let state = Mutex::new(State { pending, progress, in_flight_since: None, paused: false, revoked: false });
-        Partition { topic: topic.to_owned(), number, consumer, held, state, arrived: Notify::new() }
+        Partition { topic: topic.to_owned(), number, consumer, held, state, arrived: Notify::new(), promise }
     }
 
     /// Takes a received record in; the partition is paused if that fills it.
@@ -225,6 +229,7 @@ enum Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watchdog::Watchdog;
 
     #[test]
     fn a_partition_is_full_alone_or_with_all_others() {
@@ -242,6 +247,10 @@ mod tests {
         }
     }
 
+    fn promise() -> Promise {
+        Watchdog::default().promise(String::new())
+    }
+
     /// It came to Kafka at 1,000 ms and its offset.
     fn record(offset: i64) -> Record {
         Record { offset, key: None, payload: Some(vec![0; 100]), timestamp_ms: Some(1_000 + offset), headers: None }
@@ -249,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_snapshot_follows_a_record_from_its_arrival_to_its_acceptance() {
-        let partition = Partition::new("topic", 3, Some(5), Weak::new(), Arc::default());
+        let partition = Partition::new("topic", 3, Some(5), Weak::new(), Arc::default(), promise());
         let shows = |position, next, waiting_since| {
             let expected = Snapshot { number: 3, position: Some(position), next: Some(next), waiting_since, paused: false };
             assert_eq!(partition.snapshot(), expected);
@@ -273,7 +282,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_held_is_given_back_when_the_batch_or_the_partition_goes() {
         let held = Arc::new(AtomicUsize::new(0));
-        let partition = Partition::new("topic", 0, None, Weak::new(), Arc::clone(&held));
+        let partition = Partition::new("topic", 0, None, Weak::new(), Arc::clone(&held), promise());
         partition.push(record(1)).unwrap();
         let one = held.load(Ordering::Relaxed);
         let batch = partition.next_batch().await.unwrap();

@@ -20,9 +20,12 @@ use crate::assignment::{Assignment, Rejoin};
 use crate::batch::Record;
 use crate::forward::Forwarder;
 use crate::group::{self, Consumer, KAFKA, Start};
+use crate::watchdog::Promise;
 
 /// librdkafka's wake-ups get lost now and then (fede1024/rust-rdkafka#665): we look again after this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long one turn of the loop may take: a rebalance waits for the committed offsets, and librdkafka for its threads.
+const TURN: Duration = Duration::from_secs(15);
 /// How long batches in flight may take after the shutdown began …
 const FINISH: Duration = Duration::from_secs(6);
 /// … and then the last commit and the goodbye. Together less than the supervisor grants.
@@ -43,6 +46,8 @@ pub(crate) struct Receiver {
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) rejoins: mpsc::Receiver<Rejoin>,
     pub(crate) health: Health,
+    /// That the loop turns.
+    pub(crate) promise: Promise,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -67,7 +72,9 @@ impl Receiver {
             // what was wished before is granted
             while self.rejoins.try_recv().is_ok() {}
             let mut workers = JoinSet::new();
-            let why = match self.receive(&consumer, &mut workers).await? {
+            let end = self.receive(&consumer, &mut workers).await?;
+            self.promise.rest();
+            let why = match end {
                 End::Rejoin(why) => why,
                 End::Shutdown => {
                     finish(&mut workers).await?;
@@ -98,6 +105,7 @@ impl Receiver {
         let mut last_error = None;
         let mut topic_gone_at: Option<Instant> = None;
         loop {
+            self.promise.within(TURN);
             let received = tokio::select! {
                 () = self.shutdown.requested() => return Ok(End::Shutdown),
                 Some(why) = self.rejoins.recv() => return Ok(End::Rejoin(why)),
