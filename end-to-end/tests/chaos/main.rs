@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod brokers;
+mod clocks;
 mod databases;
+mod disks;
 mod groups;
 mod kills;
 mod networks;
@@ -62,6 +64,9 @@ faults! {
     connections_narrow => networks::weather(Weather::Rate(400_000), Duration::from_secs(10), true, "400 kB/s");
     connections_stalled => networks::weather(Weather::Stall, Duration::from_secs(15), false, "nothing passes for 15 s");
     connections_refused => networks::weather(Weather::Refuse, Duration::from_secs(10), false, "new connections are reset for 10 s");
+    disk_full_under_the_spool => disks::under_the_spool();
+    disk_full_under_sqlite => disks::under_sqlite();
+    clocks_step => clocks::steps();
     consumers_come_and_go => groups::storm(count(40));
     partitions_added => groups::grows();
 }

@@ -37,7 +37,7 @@ pub struct Verdict {
     violations: violations::Findings,
     events: events::Findings,
     /// How many of the findings must not be.
-    wrong: u64,
+    pub wrong: u64,
 }
 
 /// Compares journal, database and streams, and fails when they do not agree.
@@ -53,7 +53,8 @@ pub async fn check(config: CheckConfig, shutdown: Shutdown) -> anyhow::Result<()
     Ok(())
 }
 
-async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
+/// Compares journal, database and streams.
+pub async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
     let mut journals = Journals::default();
     for path in &config.journals {
         journals.read(path)?;

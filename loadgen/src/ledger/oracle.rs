@@ -215,3 +215,100 @@ fn is_recovered(rule: &Rule, value: f64) -> bool {
 fn worse(rule: &Rule, one: f64, other: f64) -> f64 {
     if rule.is_above { one.max(other) } else { one.min(other) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Said::{Gone, Nothing, Stopped, Value};
+    use super::*;
+
+    /// Opened, closed and why, in seconds.
+    type Told = (i64, Option<i64>, Option<&'static str>);
+
+    fn rule(is_above: bool, for_ms: i64) -> Rule {
+        let (value, recovery_value) = if is_above { (0.5, 0.4) } else { (0.4, 0.5) };
+        let [kind, metric, severity] = ["host", "system.cpu.utilization", "info"].map(str::to_owned);
+        Rule { id: 1, kind, machine_id: None, metric, device: None, is_above, value, recovery_value, for_ms, severity }
+    }
+
+    fn history(samples: &[(i64, Said)]) -> Vec<Sample> {
+        samples.iter().map(|(second, said)| Sample { at: second * 1_000, gap_ms: GAP_MIN_MS, said: *said }).collect()
+    }
+
+    fn check(rule: &Rule, samples: &[(i64, Said)], expected: &[Told]) {
+        let stays = stays(rule, &history(samples));
+        let told: Vec<_> = stays
+            .iter()
+            .map(|(opened_at, stay)| (opened_at / 1_000, stay.closed_at.map(|at| at / 1_000), stay.close_reason.as_deref()))
+            .collect();
+        assert_eq!(told, expected, "{samples:?}");
+    }
+
+    #[test]
+    fn a_value_opens_beyond_the_threshold_and_closes_at_the_recovery_value() {
+        let at_once = rule(true, 0);
+        check(
+            &at_once,
+            &[(0, Value(0.5)), (2, Value(0.51)), (4, Value(0.45)), (6, Value(0.4))],
+            &[(2, Some(6), Some("recovered"))],
+        );
+        check(
+            &at_once,
+            &[(0, Value(0.6)), (2, Value(0.3)), (4, Value(0.6))],
+            &[(0, Some(2), Some("recovered")), (4, None, None)],
+        );
+        check(&rule(false, 0), &[(0, Value(0.4)), (2, Value(0.39)), (4, Value(0.5))], &[(2, Some(4), Some("recovered"))]);
+    }
+
+    #[test]
+    fn it_waits_for_a_stretch_without_interruption() {
+        let waits = rule(true, 4_000);
+        check(&waits, &[(0, Value(0.6)), (2, Value(0.6)), (4, Value(0.6))], &[(4, None, None)]);
+        check(&waits, &[(0, Value(0.6)), (2, Nothing), (4, Value(0.6))], &[(4, None, None)]);
+        check(&waits, &[(0, Value(0.6)), (2, Value(0.5)), (4, Value(0.6)), (6, Value(0.6))], &[]);
+        check(&waits, &[(0, Value(0.6)), (2, Gone), (4, Value(0.6))], &[]);
+        check(&waits, &[(0, Value(0.6)), (2, Stopped), (4, Value(0.6))], &[]);
+        // ten seconds are one stretch, eleven are two
+        check(&waits, &[(0, Value(0.6)), (10, Value(0.6))], &[(10, None, None)]);
+        check(&waits, &[(0, Value(0.6)), (11, Value(0.6)), (13, Value(0.6)), (15, Value(0.6))], &[(15, None, None)]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_decides_nothing_and_what_is_not_there_closes() {
+        let at_once = rule(true, 0);
+        check(&at_once, &[(0, Value(0.6)), (2, Nothing), (60, Nothing)], &[(0, None, None)]);
+        check(&at_once, &[(0, Value(0.6)), (2, Gone), (4, Value(0.6))], &[(0, Some(2), Some("gone")), (4, None, None)]);
+        check(&at_once, &[(0, Value(0.6)), (2, Stopped)], &[(0, Some(2), Some("stopped"))]);
+    }
+
+    #[test]
+    fn the_peak_is_the_worst_since_the_series_went_beyond() {
+        let values = [0.55, 0.9, 0.6, 0.7, 0.95, 0.4];
+        let samples: Vec<_> = (0..).step_by(2).zip(values.map(Value)).collect();
+        let told = stays(&rule(true, 4_000), &history(&samples));
+        assert_eq!((told[0].1.opened_value, told[0].1.peak_value, told[0].1.closed_value), (0.6, 0.95, Some(0.4)));
+        let told = stays(&rule(true, 4_000), &history(&samples[..4]));
+        assert_eq!(told[0].1.peak_value, 0.9, "what came before it opened counts");
+    }
+
+    #[test]
+    fn the_most_specific_rule_of_a_severity_is_in_force() {
+        let base = Rule { device: None, ..rule(true, 0) };
+        let rules = [
+            Rule { id: 1, ..base.clone() },
+            Rule { id: 2, device: Some("/data".to_owned()), ..base.clone() },
+            Rule { id: 3, machine_id: Some(7), ..base.clone() },
+            Rule { id: 4, severity: "critical".to_owned(), ..base.clone() },
+            Rule { id: 5, ..base.clone() },
+            Rule { id: 6, is_above: false, ..base },
+        ];
+        let in_force = |machine_id, device| {
+            let mut ids: Vec<_> =
+                rules_in_force(&rules, "host", "system.cpu.utilization", machine_id, device).iter().map(|rule| rule.id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(in_force(Some(1), "/"), [1, 4, 6]);
+        assert_eq!(in_force(Some(1), "/data"), [2, 4, 6]);
+        assert_eq!(in_force(Some(7), "/data"), [3, 4, 6]);
+    }
+}
