@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 
-const SCHEMA: &str = include_str!("../../migrations/sqlite/0001_first.sql");
+const SCHEMA: [&str; 2] =
+    [include_str!("../../migrations/sqlite/0001_first.sql"), include_str!("../../migrations/sqlite/0002_ledger.sql")];
 const REPORTS: i64 = 6;
 const START: i64 = 1_795_184_000_000;
 
@@ -27,7 +28,9 @@ impl Room {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("store.db").display());
         let mut database = SqliteConnection::connect(&url).await.unwrap();
-        database.execute(SCHEMA).await.unwrap();
+        for migration in SCHEMA {
+            database.execute(migration).await.unwrap();
+        }
         let host = "DELETE FROM thresholds; INSERT INTO hosts VALUES (1, 'loadgen-0001', 2000, 1, 1, 1, 1, 0, 1, '[]'); \
                     INSERT INTO machines VALUES (5, 1, 'host', '', 'loadgen-0001', 'running', '{}', '{}', 1, NULL); \
                     INSERT INTO thresholds VALUES (9, 1, 'host', NULL, 'system.uptime', NULL, 'above', 1.0, 0.0, 4, 'info', 1)";
@@ -59,6 +62,7 @@ impl Room {
             room.sql(&format!("INSERT INTO events VALUES ({id}, 1, 'x', '{name}', 5, '{body}')")).await;
             writeln!(room.events, "{}", json!({"id": id.to_string(), "name": name, "body": body})).unwrap();
         }
+        room.sql("INSERT INTO ledger VALUES (0, 1, 5, 0, 0, 0, 0, 0, 0, 0), (3600000, 1, 1, 0, 0, 0, 0, 0, 0, 0)").await;
         room.sql("UPDATE counters SET value = 2 WHERE name = 'last_event_id'").await;
         room
     }
@@ -67,6 +71,18 @@ impl Room {
         let sql = "INSERT INTO reports VALUES (1, ?, ?, ?, 1, ?)";
         let query = sqlx::query(sql).bind(at).bind(START).bind(seq).bind(zstd::encode_all(message, 1).unwrap());
         query.execute(&mut self.database).await.unwrap();
+    }
+
+    /// As the backend has it when the report never came.
+    async fn never_came(&mut self, seq: i64) {
+        self.sql(&format!("DELETE FROM reports WHERE seq = {seq}; UPDATE ledger SET stored = 4 WHERE hour_at = 0")).await;
+        self.sql(&format!("INSERT INTO gaps VALUES (NULL, 1, {START}, {seq}, {seq}, 1, 1, 0, 0, 0, 1, 1)")).await;
+    }
+
+    /// As the backend has it when a report came that was never sent.
+    async fn store_another(&mut self, seq: i64, at: i64) {
+        self.store(seq, at, b"{}").await;
+        self.sql("UPDATE ledger SET stored = 6 WHERE hour_at = 0").await;
     }
 
     async fn sql(&mut self, sql: &str) {
@@ -107,15 +123,15 @@ async fn what_agrees_is_found_to_agree() {
 
 #[tokio::test]
 async fn reports_that_are_lost_doubled_invented_or_changed_are_found() {
-    finds("reports", "lost", async |room| room.sql("DELETE FROM reports WHERE seq = 2").await).await;
-    finds("reports", "duplicate", async |room| room.store(2, START + 2_001, b"{}").await).await;
-    finds("reports", "phantom", async |room| room.store(REPORTS + 1, START - 1, b"{}").await).await;
+    finds("reports", "lost", async |room| room.never_came(2).await).await;
+    finds("reports", "duplicate", async |room| room.store_another(2, START + 2_001).await).await;
+    finds("reports", "phantom", async |room| room.store_another(REPORTS + 1, START - 1).await).await;
     let changed = zstd::encode_all(&b"{}"[..], 1).unwrap();
     let hex: String = changed.iter().map(|byte| format!("{byte:02x}")).collect();
     finds("reports", "corrupt", async |room| room.sql(&format!("UPDATE reports SET payload = x'{hex}' WHERE seq = 2")).await)
         .await;
     finds("reports", "unexplained", async |room| {
-        room.sql("DELETE FROM reports WHERE seq = 2").await;
+        room.never_came(2).await;
         room.journal =
             room.journal.lines().filter(|line| !line.contains("\t2\t")).fold(String::new(), |all, line| all + line + "\n");
     })
@@ -131,7 +147,7 @@ async fn what_kafka_did_not_acknowledge_may_be_stored_or_not() {
             &format!("failed\tloadgen-0001\t{START}\t2\ttime"),
         );
         if !is_stored {
-            room.sql("DELETE FROM reports WHERE seq = 2").await;
+            room.never_came(2).await;
         }
         let verdict = room.check().await;
         let reports = &verdict["reports"];
@@ -141,6 +157,22 @@ async fn what_kafka_did_not_acknowledge_may_be_stored_or_not() {
         );
         assert_eq!(verdict["wrong"], 0, "{verdict}");
     }
+}
+
+#[tokio::test]
+async fn a_ledger_that_miscounts_or_misnames_is_found() {
+    finds("accounts", "miscounted", async |room| room.sql("UPDATE ledger SET stored = stored + 1 WHERE hour_at = 0").await).await;
+    finds("accounts", "misnamed", async |room| {
+        room.sql(&format!("INSERT INTO gaps VALUES (NULL, 1, {START}, 2, 2, 1, 1, 0, 0, 0, 1, 1)")).await;
+    })
+    .await;
+    finds("accounts", "unnamed", async |room| {
+        room.journal = room.journal.replace(&format!("acknowledged\tloadgen-0001\t{START}\t2\t3\t1"), "");
+        room.journal = room.journal.replace("\n\n", "\n");
+        room.never_came(2).await;
+        room.sql("DELETE FROM gaps").await;
+    })
+    .await;
 }
 
 #[tokio::test]

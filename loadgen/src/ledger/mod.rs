@@ -1,8 +1,9 @@
-//! The other end: whether what was journaled is stored, evaluated and announced, once and as it was.
+//! The other end: whether what was journaled is stored, evaluated, announced and accounted for, once and as it was.
 //!
 //! Reads the journal, the database and what followers of the stream recorded, and uses nothing of the api-backend's code: what is wrong
 //! there must not be wrong here in the same way. The oracle says what violations there should be, in the slowest and most obvious form.
 
+mod accounts;
 mod config;
 mod events;
 mod oracle;
@@ -36,6 +37,7 @@ pub struct Verdict {
     reports: reports::Findings,
     violations: violations::Findings,
     events: events::Findings,
+    accounts: accounts::Findings,
     /// How many of the findings must not be.
     pub wrong: u64,
 }
@@ -75,10 +77,12 @@ pub async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
             Some(key) => store.reports(key).await.context("read the reports of a host")?,
             None => Vec::new(),
         };
-        let evaluated = reports::compare(&journals, host, &rows, &mut verdict.reports)?;
+        let brought = reports::compare(&journals, host, &rows, &mut verdict.reports)?;
         let Some(key) = key else { continue };
+        let account = store.account(key).await.context("read the ledger of a host")?;
+        accounts::compare(host, rows.len(), &brought.arrived, &account, &mut verdict.accounts);
         let machines = store.machines(key).await.context("read the machines of a host")?;
-        let expected = oracle::violations(&rules, &machines, &evaluated);
+        let expected = oracle::violations(&rules, &machines, &brought.evaluated);
         violations::compare(
             host,
             &expected,
@@ -88,7 +92,7 @@ pub async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
     }
     let table = store.events().await.context("read the events")?;
     verdict.events = events::compare(&table, &config.events)?;
-    verdict.wrong = verdict.reports.wrong() + verdict.violations.wrong() + verdict.events.wrong();
+    verdict.wrong = verdict.reports.wrong() + verdict.violations.wrong() + verdict.events.wrong() + verdict.accounts.wrong();
     Ok(verdict)
 }
 

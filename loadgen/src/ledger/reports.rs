@@ -40,20 +40,29 @@ impl Findings {
     }
 }
 
-/// Compares one host. Returns what it stored, as it was sent, in event-time order, without history.
+/// What a host brought.
+#[derive(Default)]
+pub(super) struct Brought {
+    /// Reports as they were sent, in event-time order, without history.
+    pub(super) evaluated: Vec<HostReport>,
+    /// What came to the backend, stored or rejected, with what each report says came before its epoch.
+    pub(super) arrived: BTreeMap<ReportId, Option<ReportId>>,
+}
+
+/// Compares one host.
 pub(super) fn compare(
     journals: &Journals,
     host: &str,
     rows: &[StoredReport],
     findings: &mut Findings,
-) -> anyhow::Result<Vec<HostReport>> {
+) -> anyhow::Result<Brought> {
     let nothing = BTreeMap::new();
     let entries = journals.hosts.get(host).unwrap_or(&nothing);
     findings.sent += entries.len() as u64;
     findings.stored += rows.len() as u64;
     let mut stored = BTreeSet::new();
     let history = history(entries, rows);
-    let mut evaluated = Vec::new();
+    let mut brought = Brought::default();
     let mut removed = 0;
     for row in rows {
         let name = || format!("{host} epoch {} seq {} at {}", row.id.epoch, row.id.seq, row.at);
@@ -62,6 +71,7 @@ pub(super) fn compare(
             continue;
         }
         let Some(entry) = entries.get(&row.id) else {
+            brought.arrived.insert(row.id, None);
             found(&mut findings.phantom, "stored and never journaled", name());
             continue;
         };
@@ -80,10 +90,11 @@ pub(super) fn compare(
             found(&mut findings.corrupt, "stored under another time", name());
         }
         removed += report.removed.total();
+        brought.arrived.insert(row.id, report.previous);
         if history.contains(&row.id) {
             findings.history += 1;
         } else {
-            evaluated.push(report);
+            brought.evaluated.push(report);
         }
     }
     for (id, entry) in entries {
@@ -93,13 +104,14 @@ pub(super) fn compare(
         }
         if entry.rejected {
             findings.rejected += 1;
+            brought.arrived.insert(*id, None);
         } else if entry.acknowledged {
             found(&mut findings.lost, "acknowledged and not stored", format!("{host} epoch {} seq {}", id.epoch, id.seq));
         }
     }
     explain_gaps(host, entries, &stored, removed, findings);
-    evaluated.sort_by_key(|report| report.at);
-    Ok(evaluated)
+    brought.evaluated.sort_by_key(|report| report.at);
+    Ok(brought)
 }
 
 /// Numbers rise by one in every epoch, from 1: what is not there is missing. `removed` is what the collector says it removed.

@@ -59,6 +59,21 @@ pub(super) struct Stay {
     pub(super) close_reason: Option<String>,
 }
 
+/// What the backend's ledger says of one host.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) stored: i64,
+    pub(super) gaps: Vec<Gap>,
+}
+
+/// Reports of one epoch that are missing.
+#[derive(Debug)]
+pub(super) struct Gap {
+    pub(super) epoch: u64,
+    pub(super) from_seq: u64,
+    pub(super) to_seq: u64,
+}
+
 /// One row of `events`.
 pub(super) struct StoredEvent {
     pub(super) id: i64,
@@ -89,12 +104,21 @@ impl Store {
     pub(super) async fn reports(&mut self, host_key: i64) -> anyhow::Result<Vec<StoredReport>> {
         let sql = "SELECT epoch, seq, at, received_at, payload FROM reports WHERE host_key = ? ORDER BY at";
         let rows = sqlx::query(sql).bind(host_key).fetch_all(&mut self.0).await?;
-        let number = |row: &AnyRow, column| anyhow::Ok(u64::try_from(row.try_get::<i64, _>(column)?)?);
         let report = |row: &AnyRow| {
             let id = ReportId { epoch: number(row, 0)?, seq: number(row, 1)? };
             Ok(StoredReport { id, at: row.try_get(2)?, received_at: row.try_get(3)?, payload: row.try_get(4)? })
         };
         rows.iter().map(report).collect()
+    }
+
+    /// What the backend counts of a host.
+    pub(super) async fn account(&mut self, host_key: i64) -> anyhow::Result<Account> {
+        let sql = "SELECT CAST(COALESCE(SUM(stored), 0) AS SIGNED) FROM ledger WHERE host_key = ?";
+        let stored = sqlx::query_scalar(sql).bind(host_key).fetch_one(&mut self.0).await?;
+        let sql = "SELECT epoch, from_seq, to_seq FROM gaps WHERE host_key = ?";
+        let rows = sqlx::query(sql).bind(host_key).fetch_all(&mut self.0).await?;
+        let gap = |row: &AnyRow| Ok(Gap { epoch: number(row, 0)?, from_seq: number(row, 1)?, to_seq: number(row, 2)? });
+        Ok(Account { stored, gaps: rows.iter().map(gap).collect::<anyhow::Result<_>>()? })
     }
 
     /// Id of each machine of a host.
@@ -158,4 +182,8 @@ impl Store {
         let event = |row: &AnyRow| Ok(StoredEvent { id: row.try_get(0)?, name: row.try_get(1)?, body: row.try_get(2)? });
         rows.iter().map(event).collect::<sqlx::Result<_>>().context("decode the events")
     }
+}
+
+fn number(row: &AnyRow, column: usize) -> anyhow::Result<u64> {
+    Ok(u64::try_from(row.try_get::<i64, _>(column)?)?)
 }
