@@ -127,7 +127,7 @@ fn explain_gaps(
         let newest = newest.entry(id.epoch).or_default();
         *newest = id.seq.max(*newest);
     }
-    let mut unnamed = 0;
+    let mut unnamed = Vec::new();
     for (epoch, newest) in newest {
         for id in (1..=newest).map(|seq| ReportId { epoch, seq }).filter(|id| !stored.contains(id)) {
             findings.gaps += 1;
@@ -135,13 +135,14 @@ fn explain_gaps(
                 Some(entry) if !entry.acknowledged => findings.failed += 1,
                 // it is rejected or lost, and counted as such
                 Some(_) => {}
-                None => unnamed += 1,
+                None => unnamed.push(id),
             }
         }
     }
     findings.removed += removed;
-    for _ in removed..unnamed {
-        found(&mut findings.unexplained, "a report is missing and nobody says why", format!("one of {unnamed} of {host}"));
+    // which of them were removed is not told, only how many
+    for _ in removed..unnamed.len() as u64 {
+        found(&mut findings.unexplained, "a report is missing and nobody says why", format!("{host}, one of {unnamed:?}"));
     }
 }
 
