@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod kafka;
+pub mod process;
 
 use std::time::{Duration, Instant};
 
