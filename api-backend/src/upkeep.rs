@@ -24,6 +24,8 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(60);
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(600);
 const DAY_MS: i64 = 86_400_000;
+/// Days that the ledger is kept, if reports are not kept for longer: enough for a year against the year before, at one row a host and hour.
+const LEDGER_DAYS: i64 = 400;
 
 /// Announces hosts that went silent.
 pub async fn announce_silent_hosts(store: Store, live: Live, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -72,7 +74,7 @@ async fn announce_one(store: &Store, host_id: &str, now: i64) -> store::Result<O
     Ok(Some(row.name.clone()))
 }
 
-/// Removes reports and events older than `days`, and containers that are gone for as long.
+/// Removes reports, gaps and events older than `days`, containers that are gone for as long, and the ledger after [`LEDGER_DAYS`].
 pub async fn remove_old(store: Store, days: u32, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut rounds = Rounds::every(REMOVE_OLD, shutdown.clone());
     while rounds.next().await {
@@ -106,6 +108,21 @@ async fn remove(store: &Store, before: i64, shutdown: &Shutdown) -> store::Resul
         }
         tokio::time::sleep(BETWEEN_STEPS).await;
     }
+    for aged in store::retention::AGED {
+        while store.with_patience(|| remove_aged(store, *aged, before)).await? >= STEP_ROWS.unsigned_abs() {
+            if shutdown.is_requested() {
+                return Ok(());
+            }
+            tokio::time::sleep(BETWEEN_STEPS).await;
+        }
+    }
+    let ledger_before = before.min(now_ms() - LEDGER_DAYS * DAY_MS);
+    while store.with_patience(|| remove_ledger_hour(store, ledger_before)).await? {
+        if shutdown.is_requested() {
+            return Ok(());
+        }
+        tokio::time::sleep(BETWEEN_STEPS).await;
+    }
     loop {
         let removed = store.with_patience(|| remove_events(store, before)).await?;
         if removed < STEP_ROWS.unsigned_abs() || shutdown.is_requested() {
@@ -133,6 +150,20 @@ async fn remove_gone_machines(store: &Store, host_id: &str, before: i64) -> stor
 async fn remove_events(store: &Store, before: i64) -> store::Result<u64> {
     let mut transaction = store.begin().await?;
     let removed = store::retention::remove_events(&mut transaction, before).await?;
+    transaction.commit().await?;
+    Ok(removed)
+}
+
+async fn remove_aged(store: &Store, aged: (&str, &str), before: i64) -> store::Result<u64> {
+    let mut transaction = store.begin().await?;
+    let removed = store::retention::remove_aged(&mut transaction, aged, before).await?;
+    transaction.commit().await?;
+    Ok(removed)
+}
+
+async fn remove_ledger_hour(store: &Store, before: i64) -> store::Result<bool> {
+    let mut transaction = store.begin().await?;
+    let removed = store::retention::remove_ledger_hour(&mut transaction, before).await?;
     transaction.commit().await?;
     Ok(removed)
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use api_backend::store::retention::{STEP_ROWS, remove_events, remove_reports};
+use api_backend::store::retention::{AGED, STEP_ROWS, remove_aged, remove_events, remove_ledger_hour, remove_reports};
 use api_backend::store::{self, hosts};
 use support::{Backend, cpu_rule, now_ms, on_every_database, report};
 
@@ -60,6 +60,68 @@ async fn old_events_go_in_bounded_steps_and_the_newest_stays() {
         };
         assert_eq!(remove(start).await, 0);
         assert_eq!((remove(i64::MAX).await, remove(i64::MAX).await, remove(i64::MAX).await), (1_000, events - 1_001, 0));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_gaps_and_the_like_go_in_bounded_steps_and_the_ledger_by_hours() {
+    on_every_database(async |database| {
+        let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
+        let mut connection = database.connect().await;
+        let begun = now_ms() - 10_000_000;
+        // as many as a step and a half, the last hundred of each at one time
+        let rows: Vec<String> = (0..1_500).map(|n| format!("({n}, {})", begun + n.min(1_400))).collect();
+        let fill = |sql: &str| {
+            let numbers = rows.iter().map(|row| {
+                let (number, at) = row.trim_matches(['(', ')']).split_once(", ").unwrap();
+                sql.replace("NUMBER", number).replace("TIME", at)
+            });
+            numbers.collect::<Vec<_>>().join(", ")
+        };
+        for (into, row) in [
+            (
+                "gaps (host_key, epoch, from_seq, to_seq, from_at, to_at, thinned, dropped, damaged, lost, detected_at)",
+                "(1, 1, NUMBER, NUMBER, 0, 0, 0, 0, 0, 1, TIME)",
+            ),
+            ("rejections (host_key, epoch, seq, hour_at, rejected_at, reason)", "(1, 1, NUMBER, 0, TIME, 'x')"),
+            ("skipped_records (topic, partition_number, from_offset, to_offset, detected_at)", "('t', NUMBER, 0, 1, TIME)"),
+            (
+                "consumer_partitions (topic, consumer_group, partition_number, consumer, version, position_offset, updated_at)",
+                "('t', 'g', NUMBER, 'c', '1', 0, TIME)",
+            ),
+            ("dead_letters (topic, records, updated_at)", "('NUMBER', 0, TIME)"),
+            (
+                "ledger (hour_at, host_key, `stored`, late, `duplicate`, rejected, thinned, `dropped`, damaged, lost)",
+                "(TIME, NUMBER, 0, 0, 0, 0, 0, 0, 0, 0)",
+            ),
+        ] {
+            let sql = format!("INSERT INTO {into} VALUES {}", fill(row));
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        }
+        for aged in AGED {
+            let remove = async |before: i64| {
+                let mut transaction = store.begin().await.unwrap();
+                let removed = remove_aged(&mut transaction, *aged, before).await.unwrap();
+                transaction.commit().await.unwrap();
+                removed
+            };
+            assert_eq!(
+                (remove(begun).await, remove(begun + 1).await),
+                (0, 1),
+                "{aged:?}: what is exactly as old as the limit stays"
+            );
+            assert_eq!((remove(begun + 1_401).await, remove(begun + 1_401).await), (1_000, 499), "{aged:?}");
+            assert_eq!(remove(i64::MAX).await, 0, "{aged:?}");
+        }
+        let mut transaction = store.begin().await.unwrap();
+        assert!(!remove_ledger_hour(&mut transaction, begun).await.unwrap());
+        for _ in 0..1_401 {
+            assert!(remove_ledger_hour(&mut transaction, begun + 1_401).await.unwrap());
+        }
+        assert!(!remove_ledger_hour(&mut transaction, i64::MAX).await.unwrap());
+        transaction.commit().await.unwrap();
         store.close().await;
     })
     .await;

@@ -1,5 +1,7 @@
 //! What is old goes, in small steps that never hold up ingest.
 
+use sqlx::AssertSqlSafe;
+
 use super::{Connection, Result};
 
 /// Rows that one step removes at most.
@@ -40,4 +42,31 @@ pub async fn remove_gone_machines(connection: &mut Connection, host_key: i64, be
     let sql = "DELETE FROM machines WHERE host_key = ? AND gone_at < ? \
                AND machine_id NOT IN (SELECT machine_id FROM thresholds WHERE machine_id IS NOT NULL)";
     Ok(sqlx::query(sql).bind(host_key).bind(before).execute(connection).await?.rows_affected())
+}
+
+/// Tables whose rows go by a time of their own, and that column; each has an index of it.
+pub const AGED: &[(&str, &str)] = &[
+    ("gaps", "detected_at"),
+    ("rejections", "rejected_at"),
+    ("skipped_records", "detected_at"),
+    ("consumer_partitions", "updated_at"),
+    ("dead_letters", "updated_at"),
+];
+
+/// Removes [`STEP_ROWS`] rows of one of [`AGED`] from before `before`, and those of the same time as the last of them, or all that are
+/// left. How many went.
+pub async fn remove_aged(connection: &mut Connection, (table, column): (&str, &str), before: i64) -> Result<u64> {
+    let sql = format!("SELECT {column} FROM {table} WHERE {column} < ? ORDER BY {column} LIMIT 1 OFFSET ?");
+    let step = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).bind(before).bind(STEP_ROWS - 1);
+    let last = step.fetch_optional(&mut *connection).await?.unwrap_or(before - 1);
+    let sql = format!("DELETE FROM {table} WHERE {column} <= ?");
+    Ok(sqlx::query(AssertSqlSafe(sql)).bind(last).execute(connection).await?.rows_affected())
+}
+
+/// Removes the oldest hour of the ledger, a row for each host, if it began before `before`. Whether there was one.
+pub async fn remove_ledger_hour(connection: &mut Connection, before: i64) -> Result<bool> {
+    let oldest: Option<i64> = sqlx::query_scalar("SELECT MIN(hour_at) FROM ledger").fetch_one(&mut *connection).await?;
+    let Some(oldest) = oldest.filter(|oldest| *oldest < before) else { return Ok(false) };
+    sqlx::query("DELETE FROM ledger WHERE hour_at = ?").bind(oldest).execute(connection).await?;
+    Ok(true)
 }

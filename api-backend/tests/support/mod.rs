@@ -78,6 +78,11 @@ impl Database {
                 "violations",
                 "CONCAT_WS('|', violation_id, machine_id, threshold_id, device, opened_at, peak_value, closed_at, close_reason, detected_at)",
             ),
+            (
+                "gaps",
+                "CONCAT_WS('|', gap_id, host_key, epoch, from_seq, to_seq, from_at, to_at, thinned, `dropped`, damaged, lost)",
+            ),
+            ("ledger", "CONCAT_WS('|', hour_at, host_key, `stored`, late, rejected, thinned, `dropped`, damaged, lost)"),
             ("events", "CONCAT_WS('|', event_id, created_at, topic, name, machine_id, body)"),
         ];
         let mut connection = self.connect().await;
