@@ -45,7 +45,7 @@ pub struct Config {
     /// Origins of other sites whose pages may call the API, separated by commas, or `*`
     #[arg(long, env)]
     pub cors_allowed_origins: Option<Origins>,
-    /// Days that reports and events are kept
+    /// Days that reports, gaps and events are kept
     #[arg(long, env, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub raw_retention_days: u32,
     /// Zone in which dates in queries are read, by IANA name; default the system's
