@@ -159,6 +159,13 @@ impl Admin {
         if is_ready { String::new() } else { text }
     }
 
+    /// A metric without labels; 0 until it is first counted.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.client.get(format!("{}/metrics", self.base)).send().await.unwrap().text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
     /// Waits until it is ready, or not, and says how long that took.
     pub async fn becomes(&self, ready: bool) -> Duration {
         let begun = tokio::time::Instant::now();
