@@ -5,12 +5,12 @@
 mod support;
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api_backend::store::{self, DatabaseUrl};
 use reqwest::StatusCode;
 use sqlx::AssertSqlSafe;
-use support::{Backend, Database, batch, now_ms, on_every_database, report};
+use support::{Backend, Database, batch, execute, now_ms, on_every_database, post, report};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -98,21 +98,74 @@ async fn a_full_disk_is_answered_with_503_and_is_over_when_there_is_space_again(
     let disk = SmallDisk::mount("6m");
     let path = disk.0.path();
     let database = Database::at(&format!("sqlite://{}/test.db", path.display()));
-    let backend = Backend::start(&database).await;
+    let (backend, admin) = Backend::start_with_admin(&database.url).await;
+    admin.becomes(true).await;
     backend.ingest(&[report("a", now_ms() - 500_000, 0.1, &[])]).await;
     let left = free_bytes(path);
     std::fs::write(path.join("filler"), vec![1; usize::try_from(left).unwrap()]).unwrap();
     let mut at = now_ms() - 400_000;
-    let mut post = async || {
+    let mut post_many = async || {
         at += 50;
         let reports: Vec<_> = (0..20).map(|n| report(&format!("host-{n}"), at, 0.1, &[("web", "running", 0.1)])).collect();
         backend.ingest_raw(&batch(&reports)).await.0
     };
-    support::eventually("the disk is full", async || post().await == StatusCode::SERVICE_UNAVAILABLE).await;
-    assert_eq!(post().await, StatusCode::SERVICE_UNAVAILABLE);
+    support::eventually("the disk is full", async || post_many().await == StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(post_many().await, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(admin.becomes(false).await < Duration::from_secs(1));
+    assert!(admin.problems().await.contains("full"), "{}", admin.problems().await);
     std::fs::remove_file(path.join("filler")).unwrap();
-    assert_eq!(post().await, StatusCode::OK);
+    assert_eq!(post_many().await, StatusCode::OK);
+    assert!(admin.becomes(true).await < Duration::from_secs(2));
     assert_eq!(backend.items("/machines?kind=host").await.len(), 21);
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn a_sqlite_file_that_another_process_locks_is_503_and_not_ready_until_it_is_free() {
+    let database = Database::sqlite();
+    let (backend, admin) = Backend::start_with_admin(&database.url).await;
+    admin.becomes(true).await;
+    let start = now_ms() - 60_000;
+    assert_eq!(post(&backend, "a", start).await.0, StatusCode::OK);
+    let mut other = database.connect().await;
+    execute(&mut other, "BEGIN IMMEDIATE").await;
+    let (red, (status, answered)) = tokio::join!(admin.becomes(false), post(&backend, "a", start + 2_000));
+    assert!(red < Duration::from_secs(2), "red after {red:?}");
+    assert!(admin.problems().await.contains("database is locked"), "{}", admin.problems().await);
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answered < Duration::from_secs(6), "answered after {answered:?}");
+    assert_eq!(backend.items("/machines?kind=host").await.len(), 1, "what is there can be read");
+    execute(&mut other, "ROLLBACK").await;
+    assert!(admin.becomes(true).await < Duration::from_secs(2));
+    assert_eq!(post(&backend, "a", start + 2_000).await.0, StatusCode::OK);
+    backend.stop().await;
+}
+
+/// Sets or clears the attribute by which not even root can write to a file; needs ext4 or the like.
+fn set_immutable(database: &Database, change: &str) {
+    let path = database.url.trim_start_matches("sqlite://");
+    let status = Command::new("chattr").arg(change).args([path, &format!("{path}-wal")]).status().unwrap();
+    assert!(status.success(), "chattr {change} {path}");
+}
+
+#[tokio::test]
+async fn a_sqlite_file_that_cannot_be_written_is_503_and_not_ready_until_it_can() {
+    let database = Database::sqlite();
+    let (backend, admin) = Backend::start_with_admin(&database.url).await;
+    admin.becomes(true).await;
+    let start = now_ms() - 60_000;
+    assert_eq!(post(&backend, "a", start).await.0, StatusCode::OK);
+    set_immutable(&database, "+i");
+    let (status, _) = post(&backend, "a", start + 2_000).await;
+    let (red, problems) = (admin.becomes(false).await, admin.problems().await);
+    let reads = backend.get("/machines?kind=host").await.0;
+    // before anything can fail: the folder has to be removable
+    set_immutable(&database, "-i");
+    assert_eq!((status, reads), (StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK));
+    assert!(red < Duration::from_secs(1), "red after {red:?}");
+    assert!(problems.contains("database"), "{problems}");
+    assert!(admin.becomes(true).await < Duration::from_secs(2));
+    assert_eq!(post(&backend, "a", start + 2_000).await.0, StatusCode::OK);
     backend.stop().await;
 }
 

@@ -6,10 +6,10 @@ mod support;
 
 use std::time::Instant;
 
-use api_backend::api::{BODY_TIMEOUT, LIMITS};
+use api_backend::api::{BATCH_WAIT, BATCHES, BODY_TIMEOUT, LIMITS, STREAMS};
 use reqwest::StatusCode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{Backend, Database, eventually, now_ms, report};
+use support::{Backend, Database, batch, eventually, now_ms, post, report};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -48,6 +48,67 @@ async fn one_connection_too_many_is_refused_while_a_consumer_that_is_in_goes_on(
     assert_eq!(backend.ingest(&[report("a", now + 2_000, 0.1, &[])]).await.stored, 1);
     idle.pop();
     eventually("there is a place again", async || other.get(&url).send().await.unwrap().status() == StatusCode::OK).await;
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_refused_and_streams_leave_room_for_everything_else() {
+    allow_open_files();
+    let database = Database::sqlite();
+    let backend = Backend::start(&database).await;
+    let address = backend.base.trim_start_matches("http://").to_owned();
+    let mut streams = Vec::new();
+    while streams.len() < STREAMS {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        streams.push(stream);
+    }
+    for stream in &mut streams {
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+    }
+    let follow = async || backend.client.get(format!("{}/api/v1/stream", backend.base)).send().await.unwrap();
+    let refusal = follow().await;
+    assert_eq!((refusal.status(), &refusal.headers()["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap()));
+    assert!(refusal.text().await.unwrap().contains("1000 streams are open"));
+    assert_eq!(backend.ingest(&[report("a", now_ms(), 0.1, &[])]).await.stored, 1);
+    streams.pop();
+    eventually("there is a place again", async || follow().await.status() == StatusCode::OK).await;
+    drop(streams);
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn one_batch_too_many_waits_for_its_turn_and_is_asked_to_come_back() {
+    let database = Database::sqlite();
+    let backend = Backend::start(&database).await;
+    let body = batch(&[report("a", now_ms(), 0.1, &[])]).to_string();
+    let mut slow = Vec::new();
+    for _ in 0..BATCHES {
+        let mut connection = TcpStream::connect(backend.base.trim_start_matches("http://")).await.unwrap();
+        let head = format!(
+            "POST /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        slow.push(connection);
+    }
+    let mut refused = None;
+    eventually("all places are taken", async || {
+        let (status, answered) = post(&backend, "b", now_ms()).await;
+        refused = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(answered);
+        refused.is_some()
+    })
+    .await;
+    assert!(refused.unwrap() >= BATCH_WAIT);
+    let mut last = slow.pop().unwrap();
+    let (posted, _) = tokio::join!(post(&backend, "c", now_ms()), async {
+        tokio::time::sleep(BATCH_WAIT / 5).await;
+        last.write_all(body.as_bytes()).await.unwrap();
+    });
+    assert_eq!(posted.0, StatusCode::OK, "it had its turn");
+    drop(slow);
     backend.stop().await;
 }
 

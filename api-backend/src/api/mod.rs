@@ -59,9 +59,9 @@ pub const LIMITS: Limits = Limits {
     last_requests: Duration::from_secs(5),
 };
 /// Batches in work at once, each of up to 16 MiB when inflated; more wait for [`BATCH_WAIT`].
-const BATCHES: usize = 16;
+pub const BATCHES: usize = 16;
 /// How long a batch waits for its turn before its consumer is asked to come back.
-const BATCH_WAIT: Duration = Duration::from_secs(5);
+pub const BATCH_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of a request's body, ingest excepted.
 const BODY_BYTES: usize = 64 * 1024;
 

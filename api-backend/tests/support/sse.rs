@@ -36,7 +36,8 @@ impl Client {
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }
-        let response = request.send().await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(30), request.send()).await;
+        let response = answer.expect("the stream begins").unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let headers = response.headers().clone();
         Client { headers, bytes: response.bytes_stream().boxed(), buffer: String::new() }
