@@ -74,7 +74,7 @@ pub enum Collector {
 }
 
 impl HostView {
-    /// What its collector does; what waits in Kafka for `lag_ms` is not its fault.
+    /// What its collector does; the `lag_ms` that reports take behind it are not its fault.
     pub fn collector(&self, now: i64, lag_ms: i64) -> Collector {
         let allowed_ms = silence_ms(self.interval_ms) + lag_ms;
         if now - self.received_at > HOST_FORGOTTEN_MS {
@@ -159,14 +159,23 @@ pub fn lag_records(partition: &PartitionRow) -> Option<i64> {
     partition.end_offset.map(|end| (end - partition.position).max(0))
 }
 
-/// The longest that a record waits in Kafka now.
-pub fn longest_lag_ms(partitions: &[PartitionRow]) -> i64 {
+impl Evidence {
+    /// For how long at most a report may have been on its way behind the collectors: the longest wait in Kafka that was heard of, or the time in
+    /// which no consumer was.
+    pub fn behind_collectors_ms(&self, now: i64) -> i64 {
+        let silent_ms = self.consumer_heard_at.map_or(0, |heard_at| now - heard_at);
+        let silent_ms = if silent_ms > CONSUMER_SILENT_MS { silent_ms } else { 0 };
+        longest_lag_ms(&self.partitions).max(silent_ms)
+    }
+}
+
+fn longest_lag_ms(partitions: &[PartitionRow]) -> i64 {
     partitions.iter().filter_map(lag_ms).max().unwrap_or(0)
 }
 
 fn collectors(evidence: &Evidence, now: i64) -> Hop {
     let removed = evidence.loss.removed;
-    let lag_ms = longest_lag_ms(&evidence.partitions);
+    let lag_ms = evidence.behind_collectors_ms(now);
     let mut words = Vec::new();
     if !removed.is_none() {
         words.push(format!(
@@ -340,7 +349,10 @@ mod tests {
         check(&|evidence| evidence.partitions[1] = partition(3, 9, Some(LAG_MS), 4_000), Status::Ok, "all hops keep up");
         check(&|evidence| evidence.consumer_heard_at = None, Status::Behind, "nothing heard of any consumer yet");
         check(
-            &|evidence| evidence.consumer_heard_at = Some(NOW - 45_000),
+            &|evidence| {
+                evidence.consumer_heard_at = Some(NOW - 45_000);
+                evidence.hosts = vec![host("db-01", 46_000, 44_000, 0.0)];
+            },
             Status::Behind,
             "nothing heard of any consumer for 45 s",
         );

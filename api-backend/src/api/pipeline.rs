@@ -73,7 +73,7 @@ pub(super) async fn show_pipeline(
     let hops = pipeline::judge(&evidence, now);
     let skipped = consumers::skipped(connection, from, to, SKIPPED_MAX).await?;
     let dead_letters = consumers::dead_letters(connection).await?;
-    let lag_ms = pipeline::longest_lag_ms(&evidence.partitions);
+    let lag_ms = evidence.behind_collectors_ms(now);
     Ok(Json(json!({
         "from": rfc3339(from),
         "to": rfc3339(to),
