@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::store::{Probe, Store, WriteState};
 
 /// What is wrong is seen within a pause and the time for an answer, together less than two seconds.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(250);
 const ANSWER: Duration = Duration::from_secs(1);
 /// How long a failure is believed more than a small write that worked after it: the disk may have place for that one alone.
 const BELIEVED: Duration = Duration::from_secs(1);
