@@ -166,7 +166,7 @@ async fn settle(dialect: Dialect, connection: &mut AnyConnection) -> sqlx::Resul
     Err(sqlx::Error::Protocol("the answer is another statement's".to_owned()))
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
@@ -15,7 +16,10 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use super::DatabaseUrl;
+use super::connect::within;
 
+/// How long a server may take to let us in; one that is paused takes connections and says nothing.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds to wait for another process that migrates.
 const LOCK_SECONDS: i64 = 120;
 
@@ -27,7 +31,8 @@ pub(super) async fn migrate(database: &DatabaseUrl) -> anyhow::Result<()> {
 }
 
 async fn migrate_mysql(url: &str) -> anyhow::Result<()> {
-    let mut connection = MySqlConnectOptions::from_str(url)?.connect().await.context("connect to the database")?;
+    let options = MySqlConnectOptions::from_str(url)?;
+    let mut connection = within(CONNECT_TIMEOUT, options.connect()).await.context("connect to the database")?;
     // per database, because the server's locks are not
     let lock = "SELECT GET_LOCK(LEFT(CONCAT('server-monitoring.', DATABASE()), 64), ?)";
     let taken: Option<i64> = sqlx::query_scalar(lock).bind(LOCK_SECONDS).fetch_one(&mut connection).await?;
