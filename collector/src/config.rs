@@ -49,7 +49,7 @@ pub struct Config {
 /// Labels of the host by key.
 pub type Labels = BTreeMap<String, String>;
 
-/// Four days of a host without containers, or half a day of one with a hundred, before anything is thinned.
+/// Six days of a host without containers at the default interval, before anything is thinned.
 const SPOOL_MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Stands for no labels at all; an empty variable is an error like every other.

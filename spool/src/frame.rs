@@ -11,7 +11,7 @@ const FIXED_BYTES: usize = 1 + 2 + 6 * 8;
 /// The longest body of a record; a longer one was never written.
 pub const RECORD_BYTES: usize = 2 * 1024 * 1024;
 const COMPRESSED: u8 = 1;
-/// The lowest: a third of the bytes for some 20 µs. Level 3 saves 3 % more.
+/// The lowest: a report of a host without containers (2.5 kB) shrinks to 0.9 kB.
 const COMPRESSION_LEVEL: i32 = 1;
 
 /// One record.

@@ -120,8 +120,9 @@ impl Spool {
             totals: Totals::default(),
             _lock: lock,
         };
+        let mut former = None;
         for number in segment::list(folder)? {
-            spool.take_up(number, done)?;
+            former = spool.take_up(number, former, done)?;
         }
         spool.acknowledged.chain = Chain::after(newest([done, spool.acknowledged.chain.last]));
         if let Some(first) = spool.segments.iter().find(|segment| segment.number == spool.acknowledged.segment) {
@@ -132,15 +133,15 @@ impl Spool {
         Ok(spool)
     }
 
-    /// One segment at the opening, in their order.
-    fn take_up(&mut self, number: u64, done: Option<Link>) -> io::Result<()> {
+    /// One segment at the opening, in their order; `former` is the last record of the one before it. Returns its own last one.
+    fn take_up(&mut self, number: u64, former: Option<Link>, done: Option<Link>) -> io::Result<Option<Link>> {
         let path = segment::path(&self.folder, number);
         let file = File::options().read(true).write(true).open(&path)?;
         let bytes = file.metadata()?.len();
         let header = Header::read(&file)?;
         let mut segment = Segment { number, bytes, unread: 0, header: header.unwrap_or_default(), is_damaged: false };
         let mut scanner = Scanner::open(&path, HEADER_BYTES)?;
-        let (mut first, mut last, mut is_damaged, mut is_whole) = (None, None, header.is_none(), bytes > HEADER_BYTES);
+        let (mut last, mut is_damaged, mut is_whole) = (None, header.is_none(), bytes > HEADER_BYTES);
         loop {
             match scanner.next(bytes)? {
                 Step::End => break,
@@ -151,24 +152,23 @@ impl Spool {
                 Step::Record(frame) => {
                     is_whole = true;
                     let link = Link::of(&frame);
-                    first = first.or(Some(link));
-                    last = Some(link);
+                    last = newest([last, Some(link)]);
                     if done.is_none_or(|done| link.id > done.id) || segment.unread > 0 {
                         segment.unread += 1;
                     } else {
                         let position = scanner.position();
-                        self.acknowledged = Place { segment: number, position, chain: Chain::after(last) };
+                        self.acknowledged = Place { segment: number, position, chain: Chain::after(Some(link)) };
                     }
                 }
             }
         }
-        // the record before the drop of a segment is the one before the segment: the drop had only the file left to delete
-        if let (Some(former), Some(before)) = (self.segments.back(), segment.header.before)
-            && former.header.before.is_some_and(|former| before.id <= former.id)
-            && first.is_some()
+        // this segment tells of the former one's records: the drop had only the file left to delete
+        if let (Some(former), Some(before)) = (former, segment.header.before)
+            && before.id < former.id
+            && last.is_some()
+            && let Some(told) = self.segments.pop_back()
         {
-            fs::remove_file(segment::path(&self.folder, former.number))?;
-            self.segments.pop_back();
+            fs::remove_file(segment::path(&self.folder, told.number))?;
         }
         if self.segments.is_empty() && self.acknowledged.segment != number {
             let chain = Chain::after(segment.header.before);
@@ -181,7 +181,7 @@ impl Spool {
         }
         // behind a torn record nothing is appended; it is found and counted when it is read
         self.active = (is_whole && header.is_some()).then_some(file);
-        Ok(())
+        Ok(last)
     }
 
     /// Appends a record behind all others; it stays, whatever becomes of this process. May remove older ones to make room.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+mod scratch;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +31,7 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
 
 /// The bytes of one segment with these records, and where each of them ends.
 fn segment(records: &[Record]) -> (Vec<u8>, Vec<usize>) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch::folder();
     let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
     let mut ends = Vec::new();
     for record in records {
@@ -47,7 +49,7 @@ fn read_all(spool: &mut Spool) -> Vec<Record> {
 
 /// Opens a spool of this one segment, adds a record of the next start, and reads all: what came, and how many are said to be damaged.
 fn recover(bytes: &[u8]) -> (Vec<Record>, u64, Vec<PathBuf>) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch::folder();
     fs::write(folder.path().join("00000000000000000001.segment"), bytes).unwrap();
     let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
     spool.append(&record(3, 1)).unwrap();
@@ -112,7 +114,7 @@ fn long_spool(spool: &mut Spool) -> Vec<Record> {
 
 #[test]
 fn damage_that_comes_while_the_spool_is_open_is_passed_and_counted() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch::folder();
     let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
     let records = long_spool(&mut spool);
     let paths = segments(folder.path());
@@ -140,7 +142,7 @@ fn damage_that_comes_while_the_spool_is_open_is_passed_and_counted() {
 
 #[test]
 fn a_segment_that_cannot_be_read_at_all_is_given_up_and_counted() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch::folder();
     let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
     let records = long_spool(&mut spool);
     let paths = segments(folder.path());
@@ -167,7 +169,7 @@ fn a_segment_that_cannot_be_read_at_all_is_given_up_and_counted() {
 
 #[test]
 fn copies_of_damaged_segments_are_bounded_in_number_and_bytes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch::folder();
     let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
     long_spool(&mut spool);
     drop(spool);
@@ -190,7 +192,7 @@ fn copies_of_damaged_segments_are_bounded_in_number_and_bytes() {
 
 #[test]
 fn what_was_delivered_is_known_by_a_torn_or_stale_note_too() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch::folder();
     let note = folder.path().join("delivered");
     let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
     records().iter().for_each(|record| spool.append(record).unwrap());

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+mod scratch;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
@@ -175,7 +177,7 @@ proptest! {
         max_bytes in prop_oneof![Just(40_000_u64), Just(100_000), Just(1_000_000)],
         actions in prop::collection::vec(action(), 1..60),
     ) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch::folder();
         let mut life = Life::new(folder.path().join("spool"), max_bytes);
         for action in &actions {
             life.run(action);
@@ -188,7 +190,7 @@ proptest! {
 
 #[test]
 fn a_long_outage_is_thinned_first_and_then_dropped() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch::folder();
     let mut life = Life::new(folder.path().join("spool"), 100_000);
     let mut phases = Vec::new();
     for _ in 0..8_000 {

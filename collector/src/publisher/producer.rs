@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rdkafka::ClientContext;
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
@@ -73,7 +73,16 @@ fn code(error: &KafkaError) -> RDKafkaErrorCode {
 #[derive(Default)]
 struct Deliveries(Mutex<Vec<Outcome>>);
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    /// While Kafka is away the client complains several times a second; the outage is said once, where it is noticed.
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
