@@ -49,6 +49,11 @@ pub fn count(servers: &str, topic: &str) -> i64 {
     watermarks(&client(servers, "counter"), topic).iter().map(|(_, low, high)| high - low).sum()
 }
 
+/// How many partitions of a topic have messages.
+pub fn partitions_in_use(servers: &str, topic: &str) -> usize {
+    watermarks(&client(servers, "counter"), topic).iter().filter(|(_, low, high)| high > low).count()
+}
+
 fn client(servers: &str, group: &str) -> BaseConsumer {
     ClientConfig::new().set("bootstrap.servers", servers).set("group.id", group).create().unwrap()
 }

@@ -28,7 +28,8 @@ pub async fn steps() {
             room.flow().await;
         }
     }
-    let verdict = room.prove("the clocks of a collector, a consumer and the api-backend step by +60, -60, -60 and +60 s in turn").await;
+    let verdict =
+        room.prove("the clocks of a collector, a consumer and the api-backend step by +60, -60, -60 and +60 s in turn").await;
     assert!(verdict["reports"]["history"].as_u64() > Some(0), "the collector's clock was set back");
 }
 

@@ -21,7 +21,8 @@ struct SmallDisk {
 impl SmallDisk {
     fn mount(mib: u32) -> SmallDisk {
         let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "chaos"]).arg(folder.path()).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "chaos"]).arg(folder.path()).output();
         let mounted = mounted.unwrap();
         assert!(mounted.status.success(), "root mounts the disk: {}", String::from_utf8_lossy(&mounted.stderr));
         SmallDisk { folder }

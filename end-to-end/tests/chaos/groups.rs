@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use end_to_end::kafka;
+
 use crate::room::{Plan, Room};
 
 /// Up to four members, of which one joins or leaves (in good order or killed) every second.
@@ -40,5 +42,7 @@ pub async fn grows() {
     room.collectors[0] = room.site.start_collector(0);
     room.flow().await;
     room.flow().await;
+    let in_use = kafka::partitions_in_use(&room.site.kafka.servers(), &topic);
+    assert!(in_use > 12, "{in_use} partitions are in use");
     room.prove("12 partitions become 20 while reports flow, and hosts move").await;
 }

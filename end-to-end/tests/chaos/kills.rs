@@ -17,7 +17,28 @@ const PATIENCE_SECONDS: u64 = 120;
 pub async fn of_each_service(count: u32, plan: Plan) {
     let mut room = Room::open(plan).await;
     let began_at = Instant::now();
-    let Room { backends, consumers, collectors, site, .. } = &mut room;
+    often(count, &mut room).await;
+    let minutes = began_at.elapsed().as_secs_f64() / 60.0;
+    room.prove(&format!("kill -9 of collector, consumer and api-backend, {count} times each, in {minutes:.1} min")).await;
+}
+
+/// In a few minutes what the great proofs do in an hour.
+pub async fn of_everything(count: u32, plan: Plan) {
+    let mut room = Room::open(plan).await;
+    often(count, &mut room).await;
+    room.site.kafka.broker("kill", 1);
+    room.site.kafka.broker("start", 1);
+    room.flow().await;
+    let server = room.site.mariadb.as_ref().expect("the plan has a MariaDB");
+    server.server("kill");
+    server.server("revive");
+    room.flow().await;
+    room.prove(&format!("kill -9 of collector, consumer and api-backend, {count} times each, of the broker and of MariaDB"))
+        .await;
+}
+
+async fn often(count: u32, room: &mut Room) {
+    let Room { backends, consumers, collectors, site, .. } = &mut *room;
     let site = &*site;
     let epoch = async |index| Some(site.collected(index).await?.0);
     tokio::join!(
@@ -26,8 +47,6 @@ pub async fn of_each_service(count: u32, plan: Plan) {
         kill_all(count, "collector", collectors, |index| site.start_collector(index), epoch),
     );
     room.flow().await;
-    let minutes = began_at.elapsed().as_secs_f64() / 60.0;
-    room.prove(&format!("kill -9 of collector, consumer and api-backend, {count} times each, in {minutes:.1} min")).await;
 }
 
 /// So many kills among these processes, of each on a cadence of its own. `progress` rises when reports come to the store that a process had a

@@ -32,8 +32,8 @@ fn large() -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_few_kills_of_each_service() {
-    kills::of_each_service(4, Plan { hosts: 100, consumers: 2, collectors: 2, ..Plan::default() }).await;
+async fn a_few_kills_of_everything() {
+    kills::of_everything(4, Plan { hosts: 100, consumers: 2, collectors: 2, ..Plan::default() }).await;
 }
 
 macro_rules! faults {
