@@ -1,25 +1,26 @@
 //! What a network does to two programs that talk: a TCP proxy on loopback between them, told what to do while they talk.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
+/// On their way in one direction.
+const CHUNKS: usize = 64;
 
 /// What becomes of connections and their bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weather {
     /// They pass.
     Clear,
-    /// Each chunk comes so much later, in both directions.
+    /// Everything comes so much later, in both directions.
     Delay(Duration),
     /// So many bytes a second and direction.
     Rate(u32),
@@ -115,35 +116,40 @@ async fn connect(client: TcpStream, server: TcpStream, mut state: watch::Receive
     }
 }
 
-/// Until one side ends: the end is passed on, too.
+/// Until one side ends: the end is passed on, too. What is on its way is bounded, as in a network.
 async fn pass(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, state: watch::Receiver<State>) {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let passed: io::Result<()> = async {
-        loop {
-            let length = from.read(&mut chunk).await?;
-            hold(length, state.clone()).await;
-            if length == 0 {
-                return to.shutdown().await;
+    let (sender, mut on_its_way) = mpsc::channel(CHUNKS);
+    let read = async move {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        while let Ok(length) = from.read(&mut chunk).await {
+            // an error: nobody takes it any more
+            if length == 0 || sender.send((Instant::now(), chunk[..length].to_vec())).await.is_err() {
+                break;
             }
-            to.write_all(&chunk[..length]).await?;
         }
-    }
-    .await;
-    // one side is gone, and the other must hear of it
-    if passed.is_err() {
+    };
+    let write = async move {
+        while let Some((since, chunk)) = on_its_way.recv().await {
+            hold(since, chunk.len(), state.clone()).await;
+            if to.write_all(&chunk).await.is_err() {
+                break;
+            }
+        }
+        // the end comes no sooner than what was sent before it; an error: that side is gone, too
         drop(to.shutdown().await);
-    }
+    };
+    tokio::join!(read, write);
 }
 
-/// As long as the weather wants, whatever it becomes meanwhile.
-async fn hold(bytes: usize, mut state: watch::Receiver<State>) {
-    let since = Instant::now();
+/// As long as the weather wants, whatever it becomes meanwhile. `since` is when it was sent.
+async fn hold(since: Instant, bytes: usize, mut state: watch::Receiver<State>) {
+    let begun = Instant::now();
     loop {
         let weather = state.borrow_and_update().weather;
         let until = match weather {
             Weather::Clear | Weather::Refuse => return,
             Weather::Delay(delay) => Some(since + delay),
-            Weather::Rate(bytes_per_second) => Some(since + Duration::from_secs_f64(bytes as f64 / f64::from(bytes_per_second))),
+            Weather::Rate(bytes_per_second) => Some(begun + Duration::from_secs_f64(bytes as f64 / f64::from(bytes_per_second))),
             Weather::Stall => None,
         };
         let over = async {

@@ -75,8 +75,10 @@ pub(crate) struct Entry {
     /// Where it stands: the first that was journaled of this name.
     message: Option<Place>,
     pub(crate) acknowledged: bool,
-    /// Where Kafka has it.
-    pub(crate) partition: Option<i32>,
+    /// In all journals: one that is in its sender's and not in the topic's has one only.
+    pub(crate) acknowledgements: u32,
+    /// Partition and offset, as it was acknowledged first.
+    pub(crate) position: Option<(i32, i64)>,
     /// It is in the dead-letter topic.
     pub(crate) rejected: bool,
 }
@@ -137,9 +139,10 @@ impl Journals {
                 entry.message.get_or_insert(place);
             }
             b"acknowledged" => {
-                let (partition, _) = std::str::from_utf8(rest)?.split_once('\t').context("find the offset")?;
+                let (partition, offset) = std::str::from_utf8(rest)?.split_once('\t').context("find the offset")?;
                 entry.acknowledged = true;
-                entry.partition = Some(partition.parse()?);
+                entry.position.get_or_insert((partition.parse()?, offset.parse()?));
+                entry.acknowledgements += 1;
             }
             b"failed" => {}
             other => bail!("\"{}\" is no kind of record", String::from_utf8_lossy(other)),
@@ -188,10 +191,10 @@ mod tests {
         let entries = &journals.hosts["a b"];
         let seen: Vec<_> = entries
             .iter()
-            .map(|(id, entry)| (id.seq, entry.acknowledged, entry.partition, journals.message(entry).unwrap().unwrap()))
+            .map(|(id, entry)| (id.seq, entry.acknowledged, entry.position, journals.message(entry).unwrap().unwrap()))
             .collect();
         let message = |seq: u64| format!("{{\"seq\":{seq}}}").into_bytes();
-        assert_eq!(seen, [(1, true, Some(4), message(1)), (2, false, None, message(2)), (3, false, None, message(3))]);
+        assert_eq!(seen, [(1, true, Some((4, 99)), message(1)), (2, false, None, message(2)), (3, false, None, message(3))]);
     }
 
     #[test]

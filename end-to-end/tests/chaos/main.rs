@@ -13,6 +13,7 @@ mod groups;
 mod kills;
 mod networks;
 mod pauses;
+mod proof;
 mod room;
 mod signals;
 
@@ -60,7 +61,7 @@ faults! {
     database_paused => databases::pause();
     two_backends_killed => databases::shared(count(20));
     connections_cut => networks::cuts(count(20));
-    connections_slow => networks::weather(Weather::Delay(Duration::from_millis(300)), Duration::from_secs(10), true, "300 ms later");
+    connections_slow => networks::weather(Weather::Delay(Duration::from_millis(50)), Duration::from_secs(10), true, "all comes 50 ms later, in both directions");
     connections_narrow => networks::weather(Weather::Rate(400_000), Duration::from_secs(10), true, "400 kB/s");
     connections_stalled => networks::weather(Weather::Stall, Duration::from_secs(15), false, "nothing passes for 15 s");
     connections_refused => networks::weather(Weather::Refuse, Duration::from_secs(10), false, "new connections are reset for 10 s");

@@ -2,18 +2,18 @@
 //! followers of the stream. A scenario breaks something in it; [`Room::prove`] says what came out.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use end_to_end::follower::Patience;
-use end_to_end::process::{free_address, program};
+use end_to_end::process::free_address;
 use end_to_end::services::{Cluster, Door, MariaDb};
 use end_to_end::{Api, Database, Follower, Process, Proxy, unique, within};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::pauses::Pauses;
+use crate::proof::{self, journal};
 
 /// How long reports may need to flow again after a fault: the longest wait of any part is 30 s.
 const FLOW_SECONDS: u64 = 120;
@@ -72,7 +72,7 @@ pub struct Room {
 
 /// What does not change when programs come and go.
 pub struct Site {
-    followers: Vec<Follower>,
+    pub followers: Vec<Follower>,
     pauses: Pauses,
     /// Hops, by broker or backend.
     pub to_kafka: Vec<Proxy>,
@@ -126,11 +126,18 @@ impl Room {
             assert!(status.success(), "{status}");
         }
         self.site.drained().await;
-        let verdict = self.site.check().await;
-        println!("{}", row(fault, &verdict, longest_pause));
+        let verdict = proof::check(&self.site).await;
+        println!("{}", proof::row(fault, &verdict, longest_pause));
         println!("{verdict}");
         println!("loadgen: {}", self.loadgen.stdout().trim());
-        assert_eq!(verdict["wrong"], 0, "{fault}");
+        if verdict["wrong"] != 0 {
+            self.site.folder.disable_cleanup(true);
+            panic!(
+                "{fault}: {} findings must not be; journals, logs and records stay in {}",
+                verdict["wrong"],
+                self.site.folder.path().display()
+            );
+        }
         assert!(verdict["violations"]["stored"].as_u64() > Some(50), "a comparison of few violations means little");
         for process in self.consumers.iter_mut().chain(&mut self.backends) {
             let (status, took) = process.terminate(Duration::from_secs(15)).await;
@@ -229,7 +236,7 @@ impl Site {
             format!("--delivery-seconds={}", plan.delivery_seconds),
             "--churn=0.05".to_owned(),
             format!("--seed={}", fastrand::u64(..)),
-            format!("--journal={}", self.journal().display()),
+            journal(&self.file("journal")),
         ];
         self.start("loadgen", 0, &variables, &arguments)
     }
@@ -245,7 +252,7 @@ impl Site {
 
     /// One that stays, and one that often leaves, on every backend in turn.
     fn follow(&mut self) {
-        let record = |name: &str| self.folder.path().join(format!("events-{name}"));
+        let record = |name: &str| self.file(&format!("events-{name}"));
         let mut apis = self.apis.clone();
         let steady = Follower::start(apis.clone(), record("steady"), Patience::Endless);
         apis.reverse();
@@ -285,37 +292,10 @@ impl Site {
         format!("{}-group", self.topic)
     }
 
-    fn journal(&self) -> PathBuf {
-        self.folder.path().join("journal")
+    /// A file of the room.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
-
-    /// The verdict of `loadgen ledger check`, with what the topic holds as the journal of the collectors.
-    async fn check(&self) -> Value {
-        let [topic, dead] = ["topic", "dead-letters"].map(|name| self.folder.path().join(name));
-        for (file, name) in [(&topic, self.topic.clone()), (&dead, format!("{}.dlq", self.topic))] {
-            let kafka = [format!("--bootstrap-server={}", self.kafka.servers()), format!("--kafka-topic-name={name}")];
-            let (recorded, said, _) = ledger("record", &[&kafka[..], &[journal(file)]].concat());
-            assert!(recorded, "{said}");
-        }
-        let mut arguments = vec![journal(&self.journal()), journal(&topic), format!("--database-url={}", self.database.url)];
-        arguments.push(format!("--dead-letters={}", dead.display()));
-        arguments.extend(self.followers.iter().map(|follower| format!("--events={}", follower.record.display())));
-        let (_, said, verdict) = ledger("check", &arguments);
-        eprint!("{said}");
-        serde_json::from_str(&verdict).unwrap_or_else(|error| panic!("no verdict: {error}\n{said}"))
-    }
-}
-
-/// Whether it succeeded, and what it wrote to stderr and stdout.
-fn ledger(command: &str, arguments: &[String]) -> (bool, String, String) {
-    let mut loadgen = Command::new(program("loadgen"));
-    let output = loadgen.args(["ledger", command]).args(arguments).env_clear().output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.success(), text(output.stderr), text(output.stdout))
-}
-
-fn journal(path: &Path) -> String {
-    format!("--journal={}", path.display())
 }
 
 fn collector(index: usize) -> String {
@@ -358,35 +338,4 @@ async fn set_thresholds(api: &Api) {
         });
         api.create("thresholds", &rule).await;
     }
-}
-
-/// For docs/RELIABILITY.md.
-fn row(fault: &str, verdict: &Value, longest_pause: Duration) -> String {
-    let (reports, violations, events) = (&verdict["reports"], &verdict["violations"], &verdict["events"]);
-    let number = |value: &Value| value.as_u64().unwrap_or_default();
-    format!(
-        "| {fault} | acknowledged {}, stored {} ({} of them unacknowledged): lost {}, duplicate {}, phantom {}, corrupt {}; violations {} = oracle {} ({} wrong); \
-         {} events on each of {} streams once ({} wrong); longest pause {:.1} s |",
-        reports["acknowledged"],
-        reports["stored"],
-        reports["stored_unacknowledged"],
-        reports["lost"],
-        reports["duplicate"],
-        reports["phantom"],
-        reports["corrupt"],
-        violations["stored"],
-        violations["expected"],
-        number(&violations["missing"])
-            + number(&violations["unexpected"])
-            + number(&violations["different"])
-            + number(&violations["twice"]),
-        events["stored"],
-        events["streams"],
-        number(&events["missing"])
-            + number(&events["disordered"])
-            + number(&events["different"])
-            + number(&events["resyncs"])
-            + number(&events["announced_twice"]),
-        longest_pause.as_secs_f64(),
-    )
 }

@@ -54,8 +54,10 @@ pub(super) fn compare(
     }
 }
 
-/// Every number below the newest that came of its epoch, and those that the next epoch says there were.
+/// Every number below the newest that came of its epoch, and those that the next epoch says there were. A host begins with the first of its
+/// reports that came.
 fn missing(arrived: &BTreeMap<ReportId, Option<ReportId>>) -> BTreeSet<ReportId> {
+    let Some(first) = arrived.keys().next().copied() else { return BTreeSet::new() };
     let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
     for (id, previous) in arrived {
         let at_least = newest.entry(id.epoch).or_default();
@@ -68,7 +70,7 @@ fn missing(arrived: &BTreeMap<ReportId, Option<ReportId>>) -> BTreeSet<ReportId>
         }
     }
     let all = newest.into_iter().flat_map(|(epoch, newest)| (1..=newest).map(move |seq| ReportId { epoch, seq }));
-    all.filter(|id| !arrived.contains_key(id)).collect()
+    all.filter(|id| *id > first && !arrived.contains_key(id)).collect()
 }
 
 #[cfg(test)]
@@ -83,6 +85,6 @@ mod tests {
     fn what_is_missing_follows_from_the_numbers_and_from_what_the_next_epoch_says() {
         let arrived =
             BTreeMap::from([(id(1, 2), None), (id(1, 4), None), (id(2, 1), Some(id(1, 6))), (id(5, 2), Some(id(4, 9)))]);
-        assert_eq!(missing(&arrived), BTreeSet::from([id(1, 1), id(1, 3), id(1, 5), id(1, 6), id(5, 1)]));
+        assert_eq!(missing(&arrived), BTreeSet::from([id(1, 3), id(1, 5), id(1, 6), id(5, 1)]));
     }
 }

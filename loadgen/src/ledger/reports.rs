@@ -106,7 +106,12 @@ pub(super) fn compare(
             findings.rejected += 1;
             brought.arrived.insert(*id, None);
         } else if entry.acknowledged {
-            found(&mut findings.lost, "acknowledged and not stored", format!("{host} epoch {} seq {}", id.epoch, id.seq));
+            let (partition, offset) = entry.position.unwrap_or((-1, -1));
+            let name = format!(
+                "{host} epoch {} seq {}, partition {partition} offset {offset}, in {} journals",
+                id.epoch, id.seq, entry.acknowledgements
+            );
+            found(&mut findings.lost, "acknowledged and not stored", name);
         }
     }
     explain_gaps(host, entries, &stored, removed, findings);
@@ -149,7 +154,7 @@ fn explain_gaps(
 /// Reports that came after a newer one of their host: after a clock was set back, or through another partition. A host's reports come in the
 /// order in which they were made as long as they take one partition.
 fn history(entries: &BTreeMap<ReportId, Entry>, rows: &[StoredReport]) -> BTreeSet<ReportId> {
-    let partitions: BTreeSet<i32> = rows.iter().filter_map(|row| entries.get(&row.id)?.partition).collect();
+    let partitions: BTreeSet<i32> = rows.iter().filter_map(|row| Some(entries.get(&row.id)?.position?.0)).collect();
     let mut by_arrival: Vec<&StoredReport> = rows.iter().collect();
     if partitions.len() > 1 {
         by_arrival.sort_by_key(|row| (row.received_at, row.at));
