@@ -57,7 +57,7 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
 
     let newest = live::newest_event(&store).await.context("read the events")?;
     let live = Live::default();
-    let ingest = Ingest::new(store.clone(), live.clone());
+    let ingest = Ingest::new(store.clone(), live.clone(), config.raw_retention_days);
     tasks.spawn("events", live::follow_events(store.clone(), live.clone(), newest, shutdown.clone()));
     tasks.spawn("values", live::follow_values(store.clone(), live.clone(), shutdown.clone()));
     tasks.spawn("silent hosts", upkeep::announce_silent_hosts(store.clone(), live.clone(), shutdown.clone()));

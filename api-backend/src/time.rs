@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+/// A day.
+pub const DAY_MS: i64 = 86_400_000;
+
 /// Now, in Unix ms.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

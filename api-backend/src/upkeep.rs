@@ -11,7 +11,7 @@ use crate::live::Live;
 use crate::store::hosts::HostRow;
 use crate::store::{self, Store};
 use crate::thresholds::Kind;
-use crate::time::now_ms;
+use crate::time::{DAY_MS, now_ms};
 use crate::{machine, store::retention::STEP_ROWS};
 
 const LOOK_FOR_SILENT_HOSTS: Duration = Duration::from_secs(1);
@@ -23,7 +23,6 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 /// A round that takes longer waits for a connection that is dead; the next one goes on where it was.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(60);
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(600);
-const DAY_MS: i64 = 86_400_000;
 /// Days that the ledger is kept, if reports are not kept for longer: enough for a year against the year before, at one row a host and hour.
 const LEDGER_DAYS: i64 = 400;
 

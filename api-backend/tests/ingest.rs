@@ -311,7 +311,7 @@ async fn a_batch_that_does_not_compress_is_stored_too() {
         let decoded = api_backend::ingest::DecodedBatch::decode(&body, false, now_ms()).unwrap();
         assert!(decoded.reports.iter().map(|report| report.payload.len()).sum::<usize>() > 8 * 1024 * 1024);
         let store = api_backend::store::connect(&database.url.parse().unwrap()).await.unwrap();
-        let ingest = api_backend::ingest::Ingest::new(store, api_backend::live::Live::default());
+        let ingest = api_backend::ingest::Ingest::new(store, api_backend::live::Live::default(), 7);
         let receipt = ingest.accept(decoded).await.unwrap();
         assert_eq!((receipt.stored, receipt.rejected.len()), (15, 0));
         backend.stop().await;
@@ -360,6 +360,100 @@ async fn a_report_that_the_database_refuses_does_not_hold_up_the_others() {
         assert_eq!(backend.items("/violations?state=open&host_id=b").await.len(), 1);
         let receipt = backend.ingest(&[report("a", at + seconds(2), 0.9, &[])]).await;
         assert_eq!(receipt.stored, 1);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_report_among_many_is_found_by_halving() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let ids = backend.only_thresholds(&[support::cpu_rule(0.5, 0.5, 0)]).await;
+        let count = i64::try_from(limits::BATCH_RECORDS).unwrap();
+        let at = |n: i64| now_ms() / 1_000 * 1_000 - seconds(5_000) + n;
+        let start = at(0);
+        backend.ingest(&[report("a", start - 1, 0.1, &[])]).await;
+        let sql = format!(
+            "INSERT INTO violations (machine_id, machine_name, host_id, host_name, kind, metric, device, direction, severity, threshold_id, \
+             threshold_value, opened_at, opened_value, peak_value, detected_at) \
+             VALUES (1, 'a', 'a', 'a', 'host', 'x.y', '', 'above', 'info', {}, 0, {}, 0, 0, 0)",
+            ids[0],
+            start + 700
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database.connect().await).await.unwrap();
+        let reports: Vec<_> = (0..count).map(|n| report("a", start + n, if n == 700 { 0.9 } else { 0.1 }, &[])).collect();
+        let receipt = backend.ingest(&reports).await;
+        let refused: Vec<_> = receipt.rejected.iter().map(|rejection| rejection.offset).collect();
+        assert_eq!((receipt.stored, refused), (limits::BATCH_RECORDS - 1, vec![700]));
+        // each transaction writes the time at which it began
+        let transactions: i64 =
+            sqlx::query_scalar("SELECT COUNT(DISTINCT received_at) FROM reports").fetch_one(&mut database.connect().await).await.unwrap();
+        assert!(transactions <= 1 + 10, "{transactions}");
+        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let totals = &body["ledger"]["totals"];
+        assert_eq!((&totals["stored"], &totals["rejected"], &totals["lost"]), (&json!(count), &json!(1), &json!(0)), "{totals}");
+        backend.stop().await;
+    })
+    .await;
+}
+
+/// As when a clock is set back: ticks are at multiples of the interval, so that times come again.
+#[tokio::test]
+async fn reports_of_one_time_are_all_stored_as_far_as_there_is_place() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let start = now_ms() - seconds(600);
+        let numbered = |seq: u64, ms: i64| wire_model::HostReport { seq, ..report("a", start + ms, 0.1, &[]) };
+        let shift = api_backend::ingest::SHIFT_MS_MAX;
+        backend.ingest(&[numbered(1, 0), numbered(2, 2_000), numbered(3, 4_000)]).await;
+        // one for each of the times that are left, one batch with several, one beyond; times in between are their owners'
+        backend.ingest(&[numbered(4, 2_000), numbered(5, 2_000), numbered(6, 4_000), numbered(7, 2_001)]).await;
+        let times = async || -> Vec<(i64, i64)> {
+            let sql = "SELECT seq, at FROM reports ORDER BY seq";
+            let rows: Vec<(i64, i64)> = sqlx::query_as(sql).fetch_all(&mut database.connect().await).await.unwrap();
+            rows.into_iter().map(|(seq, at)| (seq, at - start)).collect()
+        };
+        assert_eq!(times().await, [(1, 0), (2, 2_000), (3, 4_000), (4, 2_001), (5, 2_002), (6, 4_001), (7, 2_003)]);
+        // what is stored beyond the newest is in nobody's way, and in new batches as well
+        backend.ingest(&[numbered(8, 4_001), numbered(9, 8_000), numbered(10, 8_000)]).await;
+        assert_eq!(times().await[7..], [(8, 4_002), (9, 8_000), (10, 8_001)]);
+        // once more, in another order
+        let again = backend.ingest(&[numbered(5, 2_000), numbered(10, 8_000), numbered(4, 2_000), numbered(8, 4_001)]).await;
+        assert_eq!((again.stored, again.duplicate, again.rejected.len()), (0, 4, 0));
+        let many: Vec<_> = (0..).zip(11..).take(16).map(|(_, seq)| numbered(seq, 0)).collect();
+        let receipt = backend.ingest(&many).await;
+        assert_eq!((receipt.stored, receipt.rejected.len()), (usize::try_from(shift).unwrap(), 0));
+        let receipt = backend.ingest(&[numbered(27, 0)]).await;
+        assert!(receipt.stored == 0 && receipt.rejected[0].reason.contains("have the same time"), "{receipt:?}");
+        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let totals = &body["ledger"]["totals"];
+        assert_eq!((&totals["stored"], &totals["rejected"], &totals["lost"]), (&json!(26), &json!(1), &json!(0)), "{totals}");
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replay_of_removed_reports_stores_nothing_but_what_was_missing() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let start = now_ms() - seconds(8 * 86_400);
+        let numbered = |seq: u64| wire_model::HostReport { seq, ..report("a", start + seconds(2 * seq.cast_signed()), 0.1, &[]) };
+        let old: Vec<_> = [1, 2, 4, 5].map(numbered).into();
+        let receipt = backend.ingest(&old).await;
+        assert_eq!(receipt.stored, 4, "what comes for the first time is stored, however old");
+        let new = wire_model::HostReport { seq: 6, ..report("a", now_ms(), 0.1, &[]) };
+        backend.ingest(std::slice::from_ref(&new)).await;
+        support::execute(&mut database.connect().await, &format!("DELETE FROM reports WHERE at < {}", start + seconds(100)))
+            .await;
+        let all: Vec<_> = [1, 2, 3, 4, 5].map(numbered).into_iter().chain([new]).collect();
+        let receipt = backend.ingest(&all).await;
+        assert_eq!((receipt.stored, receipt.duplicate), (1, 5));
+        let from = api_backend::time::rfc3339(start - seconds(86_400));
+        let (_, body) = backend.call(Method::GET, &format!("/machines/1/pipeline?from={from}"), None).await;
+        let totals = &body["ledger"]["totals"];
+        assert_eq!((&totals["stored"], &totals["late"], &totals["lost"]), (&json!(6), &json!(1), &json!(0)), "{totals}");
         backend.stop().await;
     })
     .await;

@@ -100,22 +100,22 @@ async fn rejected_reports_are_counted_once_under_their_host_or_under_none() {
         assert_eq!(post(json!([{"offset": 1, "report": unread(1)}, {"offset": 2, "report": 7}])).await, (0, 0, vec![1, 2]));
         assert!(backend.items("/machines").await.is_empty());
         assert_eq!(totals(&backend).await, [2, 0, 0, 0, 2, 0, 0, 0, 0]);
-        // it becomes known: 3 is skipped, 4 has a time that is taken, 5 is of another schema
+        // it becomes known: 3 is skipped, 4 has a time that is taken and gets the next one, 5 is of another schema
         let reports = json!([
             {"offset": 3, "report": numbered("a", start, 1, 2, 2)}, {"offset": 4, "report": numbered("a", start, 1, 4, 2)},
             {"offset": 5, "report": unread(5)}, {"offset": 6, "report": numbered("a", start, 1, 6, 6)},
         ]);
-        assert_eq!(post(reports.clone()).await, (2, 0, vec![4, 5]));
-        assert_eq!(totals(&backend).await, [7, 2, 0, 0, 4, 0, 0, 0, 1]);
+        assert_eq!(post(reports.clone()).await, (3, 0, vec![5]));
+        assert_eq!(totals(&backend).await, [7, 3, 0, 0, 3, 0, 0, 0, 1]);
         // all of it once more, and it is rejected once more: the consumer may not have written it down
         assert_eq!(post(json!([{"offset": 1, "report": unread(1)}, {"offset": 2, "report": 7}])).await, (0, 0, vec![1, 2]));
-        assert_eq!(post(reports).await, (0, 2, vec![4, 5]));
-        assert_eq!(totals(&backend).await, [7, 2, 0, 6, 4, 0, 0, 0, 1]);
+        assert_eq!(post(reports).await, (0, 3, vec![5]));
+        assert_eq!(totals(&backend).await, [7, 3, 0, 6, 3, 0, 0, 0, 1]);
         // a newer version reads what this one could not
         let again = json!([{"offset": 90, "report": numbered("a", start, 1, 5, 5)}]);
         assert_eq!(post(again.clone()).await, (1, 0, vec![]));
         assert_eq!(post(again).await, (0, 1, vec![]));
-        assert_eq!(totals(&backend).await, [7, 3, 1, 7, 3, 0, 0, 0, 1]);
+        assert_eq!(totals(&backend).await, [7, 4, 1, 7, 2, 0, 0, 0, 1]);
 
         // something that the database does not take
         let at = start + 8_000;
@@ -132,10 +132,10 @@ async fn rejected_reports_are_counted_once_under_their_host_or_under_none() {
             {"offset": 91, "report": refused}, {"offset": 92, "report": numbered("a", start, 1, 8, 10)}, {"offset": 93, "report": 7},
         ]);
         assert_eq!(post(records.clone()).await, (1, 0, vec![91, 93]));
-        assert_eq!(totals(&backend).await, [10, 4, 1, 7, 5, 0, 0, 0, 1]);
+        assert_eq!(totals(&backend).await, [10, 5, 1, 7, 4, 0, 0, 0, 1]);
         // as history it opens nothing, so that nothing is in its way any more
         assert_eq!(post(records).await, (1, 1, vec![93]));
-        assert_eq!(totals(&backend).await, [10, 5, 2, 9, 4, 0, 0, 0, 1]);
+        assert_eq!(totals(&backend).await, [10, 6, 2, 9, 3, 0, 0, 0, 1]);
         let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
         assert_eq!((&body["status"], &body["hops"]["backend_and_database"]["status"]), (&json!("losing"), &json!("losing")), "{body}");
         backend.stop().await;
@@ -282,6 +282,67 @@ async fn ranges_are_bounded_and_containers_are_sent_to_their_host() {
             (&host["machine_id"], &host["host_name"], &host["spool_bytes"]),
             (&json!("1"), &json!("a.example"), &json!(512.0))
         );
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_rejected_is_counted_once_in_batches_of_any_size() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let start = now_ms() - 600_000;
+        let unread = |host: &str, epoch: u64, seq: u64| json!({"schema": 2, "host": {"id": host}, "epoch": epoch, "seq": seq, "at": start});
+        let post = async |records: Vec<Value>| {
+            let (status, receipt) = backend.ingest_raw(&json!({"topic": "t", "partition": 3, "records": records})).await;
+            assert_eq!(status, StatusCode::OK, "{receipt}");
+        };
+        // a thousand of a known host, of as many epochs, and of nobody
+        backend.ingest(&[numbered("a", start, 1, 1, 2)]).await;
+        let records = |offset: u64| {
+            let body = |n: u64| match n % 3 {
+                0 => unread("a", 1, 2 + n / 3),
+                1 => unread("a", 1_000 + n, 1),
+                _ => unread("b", 1, n),
+            };
+            (0..1_000).map(|n| json!({"offset": offset + n, "report": body(n)})).collect::<Vec<_>>()
+        };
+        post(records(0)).await;
+        assert_eq!(totals(&backend).await, [1_001, 1, 0, 0, 1_000, 0, 0, 0, 0]);
+        post(records(0)).await;
+        assert_eq!(totals(&backend).await, [1_001, 1, 0, 1_000, 1_000, 0, 0, 0, 0]);
+        // at other offsets those of nobody are others
+        post(records(5_000)).await;
+        assert_eq!(totals(&backend).await, [1_334, 1, 0, 1_667, 1_333, 0, 0, 0, 0]);
+        // one that was stored, and that a newer version does not take
+        post(vec![json!({"offset": 9_000, "report": {"schema": 2, "host": {"id": "a"}, "epoch": 1, "seq": 1, "at": start + 2_000}})]).await;
+        assert_eq!(totals(&backend).await, [1_334, 1, 0, 1_668, 1_333, 0, 0, 0, 0]);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_collector_that_lost_its_folder_is_counted_anew() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let start = now_ms() - 3 * HOUR_MS;
+        let unread = |seq: u64| json!({"schema": 2, "host": {"id": "a"}, "epoch": 1, "seq": seq, "at": start + 12_000});
+        backend.ingest(&[numbered("a", start, 1, 1, 2), numbered("a", start, 1, 5, 10)]).await;
+        backend.ingest_raw(&json!({"topic": "t", "partition": 0, "records": [{"offset": 50, "report": unread(6)}]})).await;
+        backend.ingest(&[numbered("a", start, 1, 7, 7_200)]).await;
+        assert_eq!(totals(&backend).await, [7, 3, 0, 0, 1, 0, 0, 0, 3]);
+        // 2 of it comes first; 1 comes late, 3 and 6 are neither the lost one nor the rejected one of before
+        backend.ingest(&[numbered("a", start, 1, 2, 7_220)]).await;
+        backend
+            .ingest(&[numbered("a", start, 1, 1, 7_218), numbered("a", start, 1, 3, 7_222), numbered("a", start, 1, 6, 7_228)])
+            .await;
+        assert_eq!(totals(&backend).await, [13, 7, 1, 0, 1, 0, 0, 0, 5]);
+        let (_, body) = backend.call(Method::GET, "/machines/1/pipeline", None).await;
+        assert_eq!(body["position"], json!({"epoch": 1, "seq": 6}));
+        let gaps: Vec<_> =
+            body["gaps"]["items"].as_array().unwrap().iter().map(|gap| (gap["from_seq"].clone(), gap["lost"].clone())).collect();
+        assert_eq!(gaps, [(json!(4), json!(2)), (Value::Null, json!(3))]);
         backend.stop().await;
     })
     .await;

@@ -37,6 +37,7 @@ pub(super) async fn ingest(State(app): State<App>, request: Request) -> Result<J
     let batch = batch.map_err(|error| match error {
         BatchError::TooLarge(detail) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail),
         BatchError::Malformed(detail) => Problem::bad_request(detail),
+        BatchError::Failed(detail) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
     })?;
     Ok(Json(app.ingest.accept(batch).await?))
 }

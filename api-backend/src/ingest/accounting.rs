@@ -1,17 +1,19 @@
 //! From a batch to the ledger: what becomes of each report of a host, in the order in which they came.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire_model::{Rejection, ReportId, limits};
 
 use super::batch::{DecodedReport, RejectedReport};
 use super::name::ReportName;
+use super::times::{Place, Times};
 use crate::ledger::{Account, Arrival, Counts, Outcome, hour_of};
 use crate::store::hosts::HostRow;
-use crate::store::{self, Connection, Dialect, Result, ledger::UNKNOWN_HOST};
+use crate::store::ledger::{NewRejection, UNKNOWN_HOST};
+use crate::store::{self, Connection, Dialect, Result, StoreError};
 
 /// Why a report is rejected whose time is taken.
-const SAME_TIME: &str = "another report of this host has the same time: its clock was set back, or two hosts have one id";
+const SAME_TIME: &str = "other reports of this host have the same time: its clock was set back, or two hosts have one id";
 
 /// A record of a batch that names a host.
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +31,31 @@ impl Record<'_> {
             Record::Rejected(rejected, _) => rejected.offset,
         }
     }
+
+    pub(super) fn name(&self) -> ReportName {
+        match self {
+            Record::Report(report) => ReportName::from(&report.report),
+            Record::Rejected(_, name) => ReportName::clone(name),
+        }
+    }
+}
+
+/// How a batch came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery {
+    /// Partition of its records.
+    pub(super) partition: i32,
+    /// When it came.
+    pub(super) now: i64,
+    /// Reports from before are removed again.
+    pub(super) kept_from: i64,
 }
 
 /// What one host's records come to.
 #[derive(Debug, Default)]
 pub(super) struct Sorted<'a> {
-    /// To be stored, oldest first.
-    pub(super) new: Vec<&'a DecodedReport>,
+    /// To be stored, with the times of their rows, oldest first.
+    pub(super) new: Vec<(i64, &'a DecodedReport)>,
     /// Stored before, and sent once more.
     pub(super) duplicate: usize,
     /// What was found out here that can never be stored.
@@ -51,120 +71,148 @@ pub(super) async fn sort_out<'a>(
     dialect: Dialect,
     host: &mut HostRow,
     records: &[Record<'a>],
-    (partition, now): (i32, i64),
+    delivery: Delivery,
     changes: &mut Changes,
 ) -> Result<Sorted<'a>> {
+    let host_key = host.host_key;
     let mut sorted = Sorted::default();
-    let mut times = stored_times(connection, host, records).await?;
-    let mut arrivals = Vec::with_capacity(records.len());
+    let mut times = Times::of(connection, host, records).await?;
+    let mut account = Account::new(position(host), host.last_report_at, delivery.now);
+    let mut rejections = known(connection, host, records, delivery.partition, &times, &mut account).await?;
     for record in records {
-        let (name, outcome) = match record {
-            Record::Rejected(rejected, name) => (ReportName::clone(name), Err((rejected.offset, rejected.reason.clone()))),
-            Record::Report(report) => {
-                let name = ReportName::from(&report.report);
-                match times.get(&name.at) {
-                    None => {
-                        times.insert(name.at, name.id);
-                        sorted.new.push(report);
-                        (name, Ok(Outcome::Stored))
+        let name = record.name();
+        let at = sensible(name.at, delivery.now);
+        let (id, previous, removed) = (name.id, name.previous, name.removed);
+        let mut arrival = Arrival { id, at, previous, removed, outcome: Outcome::Stored };
+        arrival.outcome = match (record, times.place(&name)) {
+            (_, Place::Known) => Outcome::Duplicate,
+            (Record::Report(report), Place::Free(stored_at)) => {
+                let is_missing = account.misses(id) || rejections.hours.contains_key(&id);
+                let is_old = at < delivery.kept_from && account.position().is_some_and(|position| id <= position);
+                match rejections.hours.get(&id) {
+                    // its row is removed since
+                    _ if is_old && !is_missing && !account.begins_anew(&arrival) => Outcome::Duplicate,
+                    // what was rejected about the newest stored report or later is of the same count as that
+                    Some(hour_at) if *hour_at >= hour_of(host.last_report_at) || !account.begins_anew(&arrival) => {
+                        let outcome = Outcome::StoredAfterAll(*hour_at);
+                        rejections.forget(id);
+                        times.take(stored_at, id);
+                        sorted.new.push((stored_at, report));
+                        outcome
                     }
-                    Some(id) if *id == name.id => {
-                        sorted.duplicate += 1;
-                        (name, Ok(Outcome::Duplicate))
-                    }
-                    Some(_) => {
-                        sorted.rejected.push(Rejection { offset: report.offset, reason: SAME_TIME.to_owned() });
-                        (name, Err((report.offset, SAME_TIME.to_owned())))
+                    _ => {
+                        if account.begins_anew(&arrival) {
+                            rejections.begin_anew(id.epoch);
+                        }
+                        times.take(stored_at, id);
+                        sorted.new.push((stored_at, report));
+                        Outcome::Stored
                     }
                 }
             }
+            (Record::Report(report), Place::Taken) => {
+                sorted.rejected.push(Rejection { offset: report.offset, reason: SAME_TIME.to_owned() });
+                rejections.reject(id, report.offset, hour_of(at), SAME_TIME)
+            }
+            (Record::Rejected(rejected, _), _) => rejections.reject(id, rejected.offset, hour_of(at), &rejected.reason),
         };
-        arrivals.push((name, outcome));
+        sorted.duplicate += usize::from(matches!(record, Record::Report(_)) && arrival.outcome == Outcome::Duplicate);
+        account.arrive(&arrival);
     }
     // of the reports of one batch the oldest is evaluated first, whatever the order in which they came
-    sorted.new.sort_by_key(|report| report.report.at);
-    account(connection, dialect, host, arrivals, (partition, now), changes).await?;
-    Ok(sorted)
-}
-
-/// The times at which the host has reports, as far as those of the batch may meet them. What is newer than its newest needs no look-up.
-async fn stored_times(connection: &mut Connection, host: &HostRow, records: &[Record<'_>]) -> Result<HashMap<i64, ReportId>> {
-    let times = records.iter().filter_map(|record| match record {
-        Record::Report(report) => Some(report.report.at),
-        Record::Rejected(..) => None,
-    });
-    let late: Vec<i64> = times.filter(|at| *at <= host.last_report_at).collect();
-    if late.is_empty() { Ok(HashMap::new()) } else { store::reports::existing(connection, host.host_key, &late).await }
-}
-
-/// A report, and whether it is stored or known, or the offset and reason of its rejection.
-type Came = (ReportName, std::result::Result<Outcome, (i64, String)>);
-
-async fn account(
-    connection: &mut Connection,
-    dialect: Dialect,
-    host: &mut HostRow,
-    came: Vec<Came>,
-    (partition, now): (i32, i64),
-    changes: &mut Changes,
-) -> Result<()> {
-    let host_key = host.host_key;
-    let mut account = Account::new(position(host), host.last_report_at, now);
-    let mut rejections = known(connection, host, &came, &mut account).await?;
-    for (name, outcome) in came {
-        let at = sensible(name.at, now);
-        let outcome = match outcome {
-            Ok(Outcome::Stored) => match rejections.remove(&name.id) {
-                Some(hour_at) => {
-                    store::ledger::forget_rejection(connection, host_key, name.id).await?;
-                    Outcome::StoredAfterAll(hour_at)
-                }
-                None => Outcome::Stored,
-            },
-            Ok(outcome) => outcome,
-            Err((offset, reason)) => {
-                let is_new = !rejections.contains_key(&name.id)
-                    // before the host was known it was counted by its place
-                    && !store::ledger::is_rejected(connection, UNKNOWN_HOST, place(partition, offset)).await?
-                    && store::ledger::note_rejection(connection, dialect, host_key, name.id, (hour_of(at), now, &reason)).await?;
-                if is_new { Outcome::Rejected } else { Outcome::Duplicate }
-            }
-        };
-        account.arrive(&Arrival { id: name.id, at, previous: name.previous, removed: name.removed, outcome });
+    sorted.new.sort_by_key(|(_, report)| report.report.at);
+    store::ledger::remove_gaps(connection, &account.closed().collect::<Vec<_>>()).await?;
+    store::ledger::forget_rejections(connection, host_key, &rejections.forgotten).await?;
+    if let Some(epoch) = account.anew_from() {
+        store::ledger::begin_anew(connection, host_key, epoch).await?;
     }
-    store::ledger::remove_gaps(connection, account.closed()).await?;
     store::ledger::insert_gaps(connection, host_key, &account.opened().collect::<Vec<_>>()).await?;
+    store::ledger::note_rejections(connection, dialect, host_key, delivery.now, &rejections.new).await?;
     changes.extend(account.hours().map(|(hour_at, counts)| (host_key, hour_at, counts)));
     if let Some(position) = account.position() {
         (host.last_epoch, host.last_seq) = (position.epoch.cast_signed(), position.seq.cast_signed());
     }
-    Ok(())
+    Ok(sorted)
 }
 
-/// Reads what new reports at or below the host's position may meet: gaps, and rejections (with their hours). There are hardly ever any.
+/// A host's rejected reports that records of the batch meet, and what becomes of them.
+#[derive(Default)]
+struct Rejections {
+    /// Those that are counted, with their hours.
+    hours: BTreeMap<ReportId, i64>,
+    /// Offsets of records that were counted under no host, before this one was known.
+    nameless: BTreeSet<i64>,
+    /// To be noted.
+    new: Vec<NewRejection>,
+    /// Stored after all.
+    forgotten: Vec<ReportId>,
+}
+
+impl Rejections {
+    fn reject(&mut self, id: ReportId, offset: i64, hour_at: i64, reason: &str) -> Outcome {
+        if self.hours.contains_key(&id) || self.nameless.contains(&offset) {
+            return Outcome::Duplicate;
+        }
+        self.hours.insert(id, hour_at);
+        self.new.push(NewRejection { id, hour_at, reason: reason.to_owned() });
+        Outcome::Rejected
+    }
+
+    fn forget(&mut self, id: ReportId) {
+        self.hours.remove(&id);
+        self.new.retain(|rejection| rejection.id != id);
+        self.forgotten.push(id);
+    }
+
+    fn begin_anew(&mut self, epoch: u64) {
+        self.hours.retain(|id, _| id.epoch < epoch);
+        self.new.retain(|rejection| rejection.id.epoch < epoch);
+    }
+}
+
+/// Reads what records may meet: of reports at or below the host's position gaps and rejections, of rejected ones those that are counted
+/// already. There are hardly ever any.
 async fn known(
     connection: &mut Connection,
     host: &HostRow,
-    came: &[Came],
+    records: &[Record<'_>],
+    partition: i32,
+    times: &Times,
     account: &mut Account,
-) -> Result<BTreeMap<ReportId, i64>> {
-    let Some(position) = position(host) else { return Ok(BTreeMap::new()) };
-    let late =
-        || came.iter().filter(|(name, outcome)| name.id <= position && *outcome != Ok(Outcome::Duplicate)).map(|(name, _)| name);
-    let (Some(first), Some(last)) = (late().map(|name| name.id).min(), late().map(|name| name.id).max()) else {
-        return Ok(BTreeMap::new());
-    };
+) -> Result<Rejections> {
+    let position = position(host);
+    let mut ids = Vec::new();
+    let mut places = Vec::new();
     // by epoch: the numbers to look at, each with the one before it
     let mut ranges: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for id in late().flat_map(|name| [Some(name.id), name.previous]).flatten() {
-        let (from, to) = ranges.entry(id.epoch).or_insert((u64::MAX, 0));
-        *from = (*from).min(id.seq.saturating_sub(1)).max(1);
-        *to = (*to).max(id.seq);
+    for record in records {
+        let name = record.name();
+        if times.place(&name) == Place::Known {
+            continue;
+        }
+        let is_late = position.is_some_and(|position| name.id <= position);
+        let is_rejected = matches!(record, Record::Rejected(..)) || times.place(&name) == Place::Taken;
+        if is_late || is_rejected {
+            ids.push(name.id);
+        }
+        if is_rejected {
+            places.push(place(partition, record.offset()));
+        }
+        for id in [Some(name.id), name.previous].into_iter().flatten().filter(|_| is_late) {
+            let (from, to) = ranges.entry(id.epoch).or_insert((u64::MAX, 0));
+            *from = (*from).min(id.seq.saturating_sub(1)).max(1);
+            *to = (*to).max(id.seq);
+        }
     }
     for (epoch, (from, to)) in ranges {
         account.know(store::ledger::gaps_within(connection, host.host_key, epoch, from, to).await?);
     }
-    store::ledger::rejections(connection, host.host_key, first, last).await
+    let nameless = store::ledger::rejections(connection, UNKNOWN_HOST, &places).await?;
+    Ok(Rejections {
+        hours: store::ledger::rejections(connection, host.host_key, &ids).await?,
+        nameless: nameless.keys().map(|place| place.seq.cast_signed()).collect(),
+        ..Rejections::default()
+    })
 }
 
 /// Counts rejected records that name no known host, after all hosts.
@@ -172,17 +220,25 @@ pub(super) async fn account_for_unknown(
     connection: &mut Connection,
     dialect: Dialect,
     rejected: &[&RejectedReport],
-    (partition, now): (i32, i64),
+    delivery: Delivery,
     changes: &mut Changes,
 ) -> Result<()> {
+    let places: Vec<_> = rejected.iter().map(|record| place(delivery.partition, record.offset)).collect();
+    let mut rejections =
+        Rejections { hours: store::ledger::rejections(connection, UNKNOWN_HOST, &places).await?, ..Rejections::default() };
     let mut hours: BTreeMap<i64, Counts> = BTreeMap::new();
-    for record in rejected {
-        let hour_at = hour_of(record.name.as_ref().map_or(now, |name| sensible(name.at, now)));
-        let noted = (hour_at, now, record.reason.as_str());
-        let is_new =
-            store::ledger::note_rejection(connection, dialect, UNKNOWN_HOST, place(partition, record.offset), noted).await?;
+    for (record, id) in rejected.iter().zip(places) {
+        let hour_at = hour_of(record.name.as_ref().map_or(delivery.now, |name| sensible(name.at, delivery.now)));
         let counts = hours.entry(hour_at).or_default();
-        if is_new { counts.rejected += 1 } else { counts.duplicate += 1 }
+        match rejections.reject(id, record.offset, hour_at, &record.reason) {
+            Outcome::Rejected => counts.rejected += 1,
+            _ => counts.duplicate += 1,
+        }
+    }
+    let noted = store::ledger::note_rejections(connection, dialect, UNKNOWN_HOST, delivery.now, &rejections.new).await?;
+    if noted < rejections.new.len() as u64 {
+        // no host is locked that would keep others from the same records
+        return Err(StoreError::TryAgain(sqlx::Error::Protocol("another backend counts the same rejected records".to_owned())));
     }
     changes.extend(hours.into_iter().map(|(hour_at, counts)| (UNKNOWN_HOST, hour_at, counts)));
     Ok(())

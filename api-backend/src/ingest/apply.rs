@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wire_model::Rejection;
 
 use super::Ingest;
-use super::accounting::{self, Record};
+use super::accounting::{self, Delivery, Record};
 use super::batch::{DecodedReport, RejectedReport};
 use super::inventory::{self, Inventory};
 use crate::ledger::Counts;
@@ -29,6 +29,30 @@ pub(super) struct Part<'a> {
     pub(super) reports: &'a [DecodedReport],
     /// What may not.
     pub(super) rejected: &'a [RejectedReport],
+}
+
+impl<'a> Part<'a> {
+    /// How many records it has.
+    pub(super) fn len(&self) -> usize {
+        self.reports.len() + self.rejected.len()
+    }
+
+    /// Its records before and behind the middle, by their offsets; `None` when there is only one.
+    pub(super) fn halves(&self) -> Option<[Part<'a>; 2]> {
+        let (mut reports, mut rejected) = (0, 0);
+        while reports + rejected < self.len() / 2 {
+            let is_report = match (self.reports.get(reports), self.rejected.get(rejected)) {
+                (Some(report), Some(rejected)) => report.offset <= rejected.offset,
+                (report, _) => report.is_some(),
+            };
+            reports += usize::from(is_report);
+            rejected += usize::from(!is_report);
+        }
+        let (reports, rejected) = (self.reports.split_at(reports), self.rejected.split_at(rejected));
+        let first = Part { reports: reports.0, rejected: rejected.0, ..*self };
+        let second = Part { reports: reports.1, rejected: rejected.1, ..*self };
+        (self.len() > 1).then_some([first, second])
+    }
 }
 
 /// What a transaction did.
@@ -94,18 +118,18 @@ impl Ingest {
         let mut inventories = Vec::new();
         let mut changes = Vec::new();
         let mut is_moved = false;
+        let delivery = Delivery { partition: part.partition, now, kept_from: now - self.retention_ms };
         for host in &mut hosts {
             let Some(mut records) = by_host.remove(host.row.host_id.as_str()) else { continue };
             records.sort_by_key(Record::offset);
             let before = host.row.clone();
-            let came = (part.partition, now);
-            let sorted = accounting::sort_out(connection, dialect, &mut host.row, &records, came, &mut changes).await?;
+            let sorted = accounting::sort_out(connection, dialect, &mut host.row, &records, delivery, &mut changes).await?;
             outcome.stored += sorted.new.len();
             outcome.duplicate += sorted.duplicate;
             outcome.rejected.extend(sorted.rejected);
-            new_reports.extend(sorted.new.iter().map(|report| NewReport {
+            new_reports.extend(sorted.new.iter().map(|(stored_at, report)| NewReport {
                 host_key: host.row.host_key,
-                at: report.report.at,
+                at: *stored_at,
                 epoch: report.report.epoch.cast_signed(),
                 seq: report.report.seq.cast_signed(),
                 received_at: now,
@@ -124,7 +148,7 @@ impl Ingest {
             !rejected.name.as_ref().is_some_and(|name| hosts.iter().any(|host| host.row.host_id == name.host_id))
         };
         let unknown: Vec<_> = part.rejected.iter().filter(of_no_host).collect();
-        accounting::account_for_unknown(connection, dialect, &unknown, (part.partition, now), &mut changes).await?;
+        accounting::account_for_unknown(connection, dialect, &unknown, delivery, &mut changes).await?;
         store::ledger::add(connection, dialect, &changes).await?;
         outcome.ledger = accounting::missing(&changes);
         store::events::append(connection, &events, now).await?;
@@ -156,7 +180,7 @@ async fn advance(
     host: &mut LockedHost,
     inventory: &mut Arc<Inventory>,
     rules: &RuleSet,
-    reports: &[&DecodedReport],
+    reports: &[(i64, &DecodedReport)],
     now: i64,
     events: &mut Vec<NewEvent>,
 ) -> Result<usize> {
@@ -166,7 +190,7 @@ async fn advance(
     // as they are when a violation opens: a later report of the batch may no longer have the machine
     let mut opened = HashMap::new();
     let row = &mut host.row;
-    for report in reports.iter().map(|report| &report.report) {
+    for report in reports.iter().map(|(_, report)| &report.report) {
         let machines = machine_readings(report);
         samples += machines.len();
         row.last_received_at = now;

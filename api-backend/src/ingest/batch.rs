@@ -42,7 +42,7 @@ pub struct DecodedReport {
     pub payload: Vec<u8>,
 }
 
-/// Why a whole batch is refused: the consumer's fault, not a report's.
+/// Why a whole batch is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// Too many bytes or records; a smaller batch may pass.
@@ -51,6 +51,9 @@ pub enum BatchError {
     /// Not a batch.
     #[error("{0}")]
     Malformed(String),
+    /// Our own fault: the same batch may pass later.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl DecodedBatch {
@@ -74,13 +77,13 @@ impl DecodedBatch {
         }
         let mut decoded =
             DecodedBatch { partition: batch.partition, reports: Vec::with_capacity(batch.records.len()), rejected: Vec::new() };
-        let mut compressor =
-            zstd::bulk::Compressor::new(PAYLOAD_LEVEL).map_err(|error| BatchError::Malformed(error.to_string()))?;
+        let failed = |error: std::io::Error| BatchError::Failed(format!("a report cannot be compressed: {error}"));
+        let mut compressor = zstd::bulk::Compressor::new(PAYLOAD_LEVEL).map_err(failed)?;
         for record in batch.records {
             let message = record.report.get().as_bytes();
             match HostReport::decode(message, now_ms) {
                 Ok(report) => {
-                    let payload = compressor.compress(message).map_err(|error| BatchError::Malformed(error.to_string()))?;
+                    let payload = compressor.compress(message).map_err(failed)?;
                     decoded.reports.push(DecodedReport { offset: record.offset, report, payload });
                 }
                 Err(error) => {

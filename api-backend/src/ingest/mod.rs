@@ -9,6 +9,7 @@ mod batch;
 mod inventory;
 mod name;
 mod rules;
+mod times;
 
 use std::sync::Arc;
 
@@ -17,38 +18,35 @@ use wire_model::{IngestReceipt, Rejection};
 
 pub use batch::{BatchError, DecodedBatch, DecodedReport, RejectedReport, decode_payload};
 pub use name::ReportName;
+pub use times::SHIFT_MS_MAX;
 
 use self::apply::{Outcome, Part};
 use crate::live::Live;
 use crate::store::{Store, StoreError};
-use crate::time::now_ms;
+use crate::time::{DAY_MS, now_ms};
 
 /// Takes batches. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
     store: Store,
     live: Live,
+    retention_ms: i64,
     rules: Arc<rules::RuleCache>,
     inventories: Arc<inventory::InventoryCache>,
 }
 
 impl Ingest {
-    /// Writes to `store` and wakes `live` after every commit.
-    pub fn new(store: Store, live: Live) -> Ingest {
-        Ingest { store, live, rules: Arc::default(), inventories: Arc::default() }
+    /// Writes to `store`, where reports are kept for so many days, and wakes `live` after every commit.
+    pub fn new(store: Store, live: Live, raw_retention_days: u32) -> Ingest {
+        let retention_ms = i64::from(raw_retention_days) * DAY_MS;
+        Ingest { store, live, retention_ms, rules: Arc::default(), inventories: Arc::default() }
     }
 
     /// Stores what can be stored and says what cannot; returns after COMMIT.
     pub async fn accept(&self, batch: DecodedBatch) -> Result<IngestReceipt, StoreError> {
         let started = std::time::Instant::now();
         let whole = Part { partition: batch.partition, reports: &batch.reports, rejected: &batch.rejected };
-        let mut outcome = match self.apply_with_patience(whole).await {
-            Err(StoreError::Refused(error)) => {
-                warn!(%error, "the database refuses something in a batch, taking its reports one by one");
-                self.apply_singly(&batch).await?
-            }
-            outcome => outcome?,
-        };
+        let mut outcome = self.apply_in_parts(whole).await?;
         let unreadable =
             batch.rejected.into_iter().map(|rejected| Rejection { offset: rejected.offset, reason: rejected.reason });
         outcome.rejected.extend(unreadable);
@@ -63,42 +61,41 @@ impl Ingest {
         self.store.with_patience(|| self.apply(part, now_ms())).await
     }
 
-    /// A report that the database does not take must not hold up those behind it.
-    async fn apply_singly(&self, batch: &DecodedBatch) -> Result<Outcome, StoreError> {
-        let nothing = Part { partition: batch.partition, reports: &[], rejected: &[] };
+    /// A report that the database does not take must not hold up those around it: what is refused is halved, down to that report.
+    async fn apply_in_parts(&self, whole: Part<'_>) -> Result<Outcome, StoreError> {
         let mut sum = Outcome::default();
-        let mut reports = batch.reports.as_slice();
-        let mut rejected = batch.rejected.as_slice();
-        // in the order of the batch, because the ledger takes what is skipped for missing
-        loop {
-            let takes_report = match (reports.first(), rejected.first()) {
-                (None, None) => return Ok(sum),
-                (Some(report), Some(rejected)) => report.offset <= rejected.offset,
-                (report, None) => report.is_some(),
-                (None, Some(_)) => false,
+        // the next one on top, in the order of the offsets: the ledger takes what is skipped for missing
+        let mut parts = vec![whole];
+        while let Some(part) = parts.pop() {
+            let error = match self.apply_with_patience(part).await {
+                Ok(outcome) => {
+                    sum.add(outcome);
+                    continue;
+                }
+                Err(StoreError::Refused(error)) => error,
+                Err(error) => return Err(error),
             };
-            if !takes_report {
-                let (one, rest) = rejected.split_at(1);
-                rejected = rest;
-                sum.add(self.reject(Part { rejected: one, ..nothing }).await?);
+            if let Some([first, second]) = part.halves() {
+                warn!(%error, records = part.len(), "the database refuses something in a batch, trying its halves");
+                parts.extend([second, first]);
                 continue;
             }
-            let (one, rest) = reports.split_at(1);
-            reports = rest;
-            match self.apply_with_patience(Part { reports: one, ..nothing }).await {
-                Ok(outcome) => sum.add(outcome),
-                Err(StoreError::Refused(error)) => {
-                    let report = &one[0];
-                    error!(%error, host_id = report.report.host.id, at = report.report.at, "the database refuses a report");
-                    let reason = "the database refuses this report: see the api-backend's log".to_owned();
-                    let name = Some(ReportName::from(&report.report));
-                    let refused = [RejectedReport { offset: report.offset, reason: reason.clone(), name }];
-                    sum.add(self.reject(Part { rejected: &refused, ..nothing }).await?);
-                    sum.rejected.push(Rejection { offset: report.offset, reason });
-                }
-                Err(error) => return Err(error),
-            }
+            sum.add(match part.reports {
+                [report] => self.refuse(report, part, &error).await?,
+                _ => self.reject(part).await?,
+            });
         }
+        Ok(sum)
+    }
+
+    async fn refuse(&self, report: &DecodedReport, part: Part<'_>, error: &sqlx::Error) -> Result<Outcome, StoreError> {
+        error!(%error, host_id = report.report.host.id, at = report.report.at, "the database refuses a report");
+        let reason = "the database refuses this report: see the api-backend's log".to_owned();
+        let name = Some(ReportName::from(&report.report));
+        let refused = [RejectedReport { offset: report.offset, reason: reason.clone(), name }];
+        let mut outcome = self.reject(Part { reports: &[], rejected: &refused, ..part }).await?;
+        outcome.rejected.push(Rejection { offset: report.offset, reason });
+        Ok(outcome)
     }
 
     /// Accounts for a rejected record; when the database does not take even its name, for a nameless one.

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use wire_model::{Removed, ReportId};
+use wire_model::{Removed, ReportId, limits};
 
 use super::{Arrival, Counts, Gap, Outcome, hour_of};
 
 /// Greatest run of missing reports that is believed: 63 years at 2 s. Beyond it the number in a report is wrong, and what it would
 /// name as missing never was.
 pub const SEQ_JUMP_MAX: u64 = 1_000_000_000;
+/// Most starts of a collector between two reports that are believed.
+pub const EPOCH_JUMP_MAX: u64 = 1_000_000;
+/// Greatest run that is believed of a rejected report: two days at 2 s. It failed the checks, so that its numbers may be anything.
+pub const REJECTED_JUMP_MAX: u64 = 100_000;
 
 /// Epoch, first and last number of missing reports.
 type Run = (u64, u64, u64);
@@ -20,7 +24,8 @@ pub struct Account {
     newest_at: i64,
     now: i64,
     gaps: Vec<Gap>,
-    closed: Vec<i64>,
+    closed: Vec<Gap>,
+    anew_from: Option<u64>,
     hours: BTreeMap<i64, Counts>,
 }
 
@@ -42,7 +47,14 @@ impl Account {
 
     /// What is to be added to the host's rows.
     pub fn hours(&self) -> impl Iterator<Item = (i64, Counts)> {
-        self.hours.iter().map(|(hour, counts)| (*hour, *counts)).filter(|(_, counts)| *counts != Counts::default())
+        let mut hours = self.hours.clone();
+        for (hour, counts) in self.opened().flat_map(Gap::by_hour) {
+            *hours.entry(hour).or_default() += counts;
+        }
+        for (hour, counts) in self.closed.iter().flat_map(Gap::by_hour) {
+            *hours.entry(hour).or_default() -= counts;
+        }
+        hours.into_iter().filter(|(_, counts)| *counts != Counts::default())
     }
 
     /// Gaps that are not stored yet.
@@ -51,8 +63,19 @@ impl Account {
     }
 
     /// Rows of gaps that are no more: filled, or replaced by their parts.
-    pub fn closed(&self) -> &[i64] {
-        &self.closed
+    pub fn closed(&self) -> impl Iterator<Item = i64> {
+        self.closed.iter().filter_map(|gap| gap.id)
+    }
+
+    /// The lowest epoch from which the counting began anew. Stored gaps and rejections of it and of later ones are of reports that will
+    /// never come: they stay counted and lose their names, because others have these now.
+    pub fn anew_from(&self) -> Option<u64> {
+        self.anew_from
+    }
+
+    /// Whether a report is one of those that are missing by name.
+    pub fn misses(&self, id: ReportId) -> bool {
+        self.gaps.iter().any(|gap| gap.holds(id))
     }
 
     /// Takes the next report.
@@ -71,12 +94,13 @@ impl Account {
             }
         }
         let is_stored = arrival.outcome != Outcome::Rejected;
-        let begins_anew = is_stored && self.begins_anew(arrival);
-        if begins_anew || self.position.is_none_or(|position| arrival.id > position) {
-            if begins_anew {
-                self.position = None;
+        if self.begins_anew(arrival) {
+            self.begin_anew(arrival.id.epoch);
+        }
+        if self.position.is_none_or(|position| arrival.id > position) {
+            if is_stored || self.follows_closely(arrival) {
+                self.advance(arrival, is_stored);
             }
-            self.advance(arrival, is_stored);
         } else {
             if is_stored {
                 self.hours.entry(hour_of(arrival.at)).or_default().late += 1;
@@ -89,13 +113,41 @@ impl Account {
         }
     }
 
-    /// A collector that lost its folder counts from 1 again.
-    fn begins_anew(&self, arrival: &Arrival) -> bool {
-        self.position.is_some_and(|position| arrival.id.epoch < position.epoch)
-            && arrival.id.seq == 1
+    /// Whether a report is of a collector that lost its folder and counts from 1 again, be it the first of them or not: it knows of no
+    /// epoch before its own, has a number that was given before, and was made after the newest one that is stored. One that only
+    /// comes late was made before that, or before the report behind the gap that it lies in. So many numbers must fit the time
+    /// since, or two hosts with one id would begin anew with every report.
+    pub fn begins_anew(&self, arrival: &Arrival) -> bool {
+        let since_ms = arrival.at.saturating_sub(self.newest_at).max(0).cast_unsigned();
+        // times that go backwards tell nothing
+        let is_late = |gap: &Gap| gap.holds(arrival.id) && (arrival.at <= gap.to_at || gap.to_at <= gap.from_at);
+        arrival.outcome == Outcome::Stored
             && arrival.previous.is_none()
+            && self.position.is_some_and(|position| arrival.id <= position)
             && self.newest_at > 0
             && arrival.at > self.newest_at
+            && arrival.id.seq.saturating_sub(1) <= since_ms / u64::from(limits::INTERVAL_MS_MIN)
+            && !self.gaps.iter().any(is_late)
+    }
+
+    fn begin_anew(&mut self, epoch: u64) {
+        self.anew_from = Some(self.anew_from.map_or(epoch, |before| before.min(epoch)));
+        for gap in self.gaps.iter_mut().filter(|gap| gap.epoch >= epoch) {
+            (gap.from_seq, gap.to_seq) = (0, 0);
+        }
+        self.position = Some(ReportId { epoch, seq: 0 });
+    }
+
+    /// Whether a rejected report may move the position.
+    fn follows_closely(&self, arrival: &Arrival) -> bool {
+        let Some(position) = self.position else { return false };
+        let is_near = |from: u64, to: u64| to.saturating_sub(from) <= REJECTED_JUMP_MAX;
+        let ReportId { epoch, seq } = arrival.id;
+        if epoch == position.epoch {
+            return is_near(position.seq, seq);
+        }
+        let is_next = |previous: ReportId| previous.epoch == position.epoch && is_near(position.seq, previous.seq);
+        epoch - position.epoch == 1 && arrival.previous.is_some_and(is_next) && is_near(0, seq)
     }
 
     /// A report that is higher than all before: what lies between is missing.
@@ -111,7 +163,7 @@ impl Account {
         for (epoch, from_seq, to_seq) in runs {
             let lost = to_seq - from_seq + 1;
             let removed = Removed::default();
-            self.open(Gap {
+            self.gaps.push(Gap {
                 id: None,
                 epoch,
                 from_seq,
@@ -128,7 +180,7 @@ impl Account {
             let (epoch, to_at) = (arrival.id.epoch, arrival.at);
             let gap =
                 Gap { id: None, epoch, from_seq: 0, to_seq: 0, from_at, to_at, removed: unnamed, lost: 0, detected_at: self.now };
-            self.open(gap);
+            self.gaps.push(gap);
         }
         self.position = Some(arrival.id);
     }
@@ -141,6 +193,7 @@ impl Account {
         let (runs, is_complete) = match self.position {
             // of the time before nothing is known but what the report says
             None => (vec![(id.epoch, before.saturating_sub(arrival.removed.total()) + 1, before)], false),
+            Some(position) if id.epoch - position.epoch > EPOCH_JUMP_MAX => return None,
             Some(position) if position.epoch == id.epoch => (vec![(id.epoch, position.seq + 1, before)], true),
             Some(position) => {
                 let head = (id.epoch, 1, before);
@@ -159,9 +212,8 @@ impl Account {
 
     /// A report that was missing came after all: its gap falls into the parts before and behind it.
     fn fill(&mut self, arrival: &Arrival) {
-        let ReportId { epoch, seq } = arrival.id;
-        let holds = |gap: &Gap| gap.epoch == epoch && gap.from_seq <= seq && seq <= gap.to_seq && gap.to_seq > 0;
-        let Some(index) = self.gaps.iter().position(holds) else { return };
+        let seq = arrival.id.seq;
+        let Some(index) = self.gaps.iter().position(|gap| gap.holds(arrival.id)) else { return };
         let gap = self.close(index);
         let behind = gap.part(seq + 1, gap.to_seq, arrival.at, gap.to_at);
         // what was removed before the report behind the gap lies right before that one: the rest may reach over this report, which was
@@ -173,7 +225,7 @@ impl Account {
             before.explain(without_one(rest));
         }
         for part in [before, behind].into_iter().flatten() {
-            self.open(part);
+            self.gaps.push(part);
         }
     }
 
@@ -191,27 +243,21 @@ impl Account {
                 let Some(last) = previous.take() else { break };
                 last
             };
-            let Some(index) = self.gaps.iter().position(|gap| (gap.epoch, gap.to_seq) == (last.epoch, last.seq)) else { break };
+            let ends_there = |gap: &Gap| gap.to_seq == last.seq && gap.holds(last);
+            let Some(index) = self.gaps.iter().position(ends_there) else { break };
             let mut gap = self.close(index);
             removed = gap.explain(removed);
             next = ReportId { epoch: gap.epoch, seq: gap.from_seq };
-            self.open(Gap { id: None, ..gap });
+            self.gaps.push(Gap { id: None, ..gap });
         }
         removed
     }
 
-    fn open(&mut self, gap: Gap) {
-        for (hour, counts) in gap.by_hour() {
-            *self.hours.entry(hour).or_default() += counts;
-        }
-        self.gaps.push(gap);
-    }
-
+    /// Takes a gap out. Hours are counted at the end: what comes and goes before need not be spread over them.
     fn close(&mut self, index: usize) -> Gap {
         let gap = self.gaps.swap_remove(index);
-        self.closed.extend(gap.id);
-        for (hour, counts) in gap.by_hour() {
-            *self.hours.entry(hour).or_default() -= counts;
+        if gap.id.is_some() {
+            self.closed.push(gap);
         }
         gap
     }

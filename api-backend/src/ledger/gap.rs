@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire_model::Removed;
+use wire_model::{Removed, ReportId};
 
 use super::{Counts, HOUR_MS, hour_of};
 
@@ -16,9 +16,9 @@ pub struct Gap {
     pub id: Option<i64>,
     /// The epoch.
     pub epoch: u64,
-    /// The first one; 0 when only the number of the missing is known.
+    /// The first one; 0 when only the number of the missing is known, or when others have their names since.
     pub from_seq: u64,
-    /// The last one; 0 when only the number of the missing is known.
+    /// The last one; 0 as well then.
     pub to_seq: u64,
     /// Time of the report before it, Unix ms.
     pub from_at: i64,
@@ -36,6 +36,11 @@ impl Gap {
     /// How many reports are missing.
     pub fn missing(&self) -> u64 {
         self.removed.total() + self.lost
+    }
+
+    /// Whether a report is one of the missing ones.
+    pub fn holds(&self, id: ReportId) -> bool {
+        self.to_seq > 0 && self.epoch == id.epoch && (self.from_seq..=self.to_seq).contains(&id.seq)
     }
 
     /// The part of it from `from_seq` to `to_seq`, between reports of these times; `None` when that is nothing. Of what the collector

@@ -13,7 +13,7 @@ use std::ops::{AddAssign, SubAssign};
 use serde::Serialize;
 use wire_model::{Removed, ReportId};
 
-pub use account::{Account, SEQ_JUMP_MAX};
+pub use account::{Account, EPOCH_JUMP_MAX, REJECTED_JUMP_MAX, SEQ_JUMP_MAX};
 pub use gap::{Gap, SPREAD_MS_MAX};
 
 /// Width of what is counted together.

@@ -104,55 +104,104 @@ fn gap(row: &AnyRow) -> Result<Gap> {
     })
 }
 
-/// A host's rejected reports between two, with the hours under which they are counted.
-pub async fn rejections(
-    connection: &mut Connection,
-    host_key: i64,
-    from: ReportId,
-    to: ReportId,
-) -> Result<BTreeMap<ReportId, i64>> {
-    let sql = "SELECT epoch, seq, hour_at FROM rejections WHERE host_key = ? AND epoch >= ? AND epoch <= ?";
-    let query = sqlx::query(sql).bind(host_key).bind(from.epoch.cast_signed()).bind(to.epoch.cast_signed());
+/// Begins the count of a host anew from an epoch on: gaps there keep their numbers of reports and lose their names, and rejections that
+/// are counted are no longer known by name.
+pub async fn begin_anew(connection: &mut Connection, host_key: i64, epoch: u64) -> Result<()> {
+    for sql in [
+        "UPDATE gaps SET from_seq = 0, to_seq = 0 WHERE host_key = ? AND epoch >= ?",
+        "DELETE FROM rejections WHERE host_key = ? AND epoch >= ?",
+    ] {
+        sqlx::query(sql).bind(host_key).bind(epoch.cast_signed()).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// A rejected report to note.
+#[derive(Clone, Debug)]
+pub struct NewRejection {
+    /// Which one; of a record of [`UNKNOWN_HOST`] partition and offset.
+    pub id: ReportId,
+    /// The hour under which it is counted.
+    pub hour_at: i64,
+    /// What was wrong with it.
+    pub reason: String,
+}
+
+/// Which of these reports of a host were rejected, with the hours under which they are counted.
+pub async fn rejections(connection: &mut Connection, host_key: i64, ids: &[ReportId]) -> Result<BTreeMap<ReportId, i64>> {
     let mut rejections = BTreeMap::new();
-    for row in query.fetch_all(connection).await? {
-        let number = |column: &str| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
-        let id = ReportId { epoch: number("epoch")?, seq: number("seq")? };
-        if (from..=to).contains(&id) {
-            rejections.insert(id, row.try_get("hour_at")?);
+    for named in named(ids) {
+        let sql = format!("SELECT epoch, seq, hour_at FROM rejections WHERE host_key = ? AND ({})", named.condition);
+        let query = named.values.iter().fold(sqlx::query(AssertSqlSafe(sql)).bind(host_key), |query, value| query.bind(*value));
+        for row in query.fetch_all(&mut *connection).await? {
+            let number = |column: &str| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
+            rejections.insert(ReportId { epoch: number("epoch")?, seq: number("seq")? }, row.try_get("hour_at")?);
         }
     }
     Ok(rejections)
 }
 
-/// Notes a rejected report; false when it was noted before. `id` of a record of [`UNKNOWN_HOST`] is partition and offset.
-pub async fn note_rejection(
+/// Notes rejected reports. How many were not noted before.
+pub async fn note_rejections(
     connection: &mut Connection,
     dialect: Dialect,
     host_key: i64,
-    id: ReportId,
-    (hour_at, now, reason): (i64, i64, &str),
-) -> Result<bool> {
-    let sql = format!(
-        "{} INTO rejections (host_key, epoch, seq, hour_at, rejected_at, reason) VALUES (?, ?, ?, ?, ?, ?)",
-        dialect.insert_or_ignore()
-    );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(host_key).bind(id.epoch.cast_signed()).bind(id.seq.cast_signed());
-    Ok(query.bind(hour_at).bind(now).bind(reason).execute(connection).await?.rows_affected() == 1)
+    now: i64,
+    rejections: &[NewRejection],
+) -> Result<u64> {
+    let insert = dialect.insert_or_ignore();
+    let mut noted = 0;
+    for rejections in statements(rejections, MAX_BOUND_VALUES / 6, |rejection| rejection.reason.len()) {
+        let rows = vec!["(?, ?, ?, ?, ?, ?)"; rejections.len()].join(", ");
+        let sql = format!("{insert} INTO rejections (host_key, epoch, seq, hour_at, rejected_at, reason) VALUES {rows}");
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for NewRejection { id, hour_at, reason } in rejections {
+            query = query.bind(host_key).bind(id.epoch.cast_signed()).bind(id.seq.cast_signed());
+            query = query.bind(hour_at).bind(now).bind(reason);
+        }
+        noted += query.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(noted)
 }
 
-/// Whether a rejected report or record is noted.
-pub async fn is_rejected(connection: &mut Connection, host_key: i64, id: ReportId) -> Result<bool> {
-    let sql = "SELECT COUNT(*) FROM rejections WHERE host_key = ? AND epoch = ? AND seq = ?";
-    let query = sqlx::query_scalar::<_, i64>(sql).bind(host_key).bind(id.epoch.cast_signed()).bind(id.seq.cast_signed());
-    Ok(query.fetch_one(connection).await? > 0)
-}
-
-/// Forgets a rejected report that was stored after all.
-pub async fn forget_rejection(connection: &mut Connection, host_key: i64, id: ReportId) -> Result<()> {
-    let sql = "DELETE FROM rejections WHERE host_key = ? AND epoch = ? AND seq = ?";
-    let query = sqlx::query(sql).bind(host_key).bind(id.epoch.cast_signed()).bind(id.seq.cast_signed());
-    query.execute(connection).await?;
+/// Forgets rejected reports that were stored after all.
+pub async fn forget_rejections(connection: &mut Connection, host_key: i64, ids: &[ReportId]) -> Result<()> {
+    for named in named(ids) {
+        let sql = format!("DELETE FROM rejections WHERE host_key = ? AND ({})", named.condition);
+        let query = named.values.iter().fold(sqlx::query(AssertSqlSafe(sql)).bind(host_key), |query, value| query.bind(*value));
+        query.execute(&mut *connection).await?;
+    }
     Ok(())
+}
+
+/// A condition that names reports, and its values.
+struct Named {
+    condition: String,
+    values: Vec<i64>,
+}
+
+/// Epochs of one condition: SQLite takes expressions up to a depth of 1,000.
+const EPOCHS: usize = 100;
+
+/// Conditions that name these reports together, each for the index of epoch and number.
+fn named(ids: &[ReportId]) -> Vec<Named> {
+    let mut by_epoch: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
+    for id in ids {
+        by_epoch.entry(id.epoch).or_default().push(id.seq.cast_signed());
+    }
+    let by_epoch: Vec<_> = by_epoch.into_iter().collect();
+    let condition = |epochs: &[(u64, Vec<i64>)]| Named {
+        condition: epochs
+            .iter()
+            .map(|(_, seqs)| format!("(epoch = ? AND seq IN ({}))", placeholders(seqs.len())))
+            .collect::<Vec<_>>()
+            .join(" OR "),
+        values: epochs
+            .iter()
+            .flat_map(|(epoch, seqs)| std::iter::once(epoch.cast_signed()).chain(seqs.iter().copied()))
+            .collect(),
+    };
+    by_epoch.chunks(EPOCHS).map(condition).collect()
 }
 
 /// Counts of all hosts together, or of one, by hour: of the hours that begin in [from, to).

@@ -10,6 +10,9 @@ use super::found;
 use super::store::StoredReport;
 use crate::journal::{Entry, Journals};
 
+/// A report whose time is taken is stored under the next free one, so many ms later at most.
+const SHIFT_MS_MAX: i64 = 16;
+
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Findings {
     sent: u64,
@@ -61,7 +64,7 @@ pub(super) fn compare(
     findings.sent += entries.len() as u64;
     findings.stored += rows.len() as u64;
     let mut stored = BTreeSet::new();
-    let history = history(entries, rows);
+    let mut times = BTreeMap::new();
     let mut brought = Brought::default();
     let mut removed = 0;
     for row in rows {
@@ -86,17 +89,17 @@ pub(super) fn compare(
         }
         let report: HostReport =
             serde_json::from_slice(&message).with_context(|| format!("decode the journaled report {}", name()))?;
-        if report.at != row.at {
+        if !(report.at..=report.at + SHIFT_MS_MAX).contains(&row.at) {
             found(&mut findings.corrupt, "stored under another time", name());
         }
         removed += report.removed.total();
         brought.arrived.insert(row.id, report.previous);
-        if history.contains(&row.id) {
-            findings.history += 1;
-        } else {
-            brought.evaluated.push(report);
-        }
+        times.insert(row.id, report.at);
+        brought.evaluated.push(report);
     }
+    let history = history(entries, rows, &times);
+    findings.history += history.len() as u64;
+    brought.evaluated.retain(|report| !history.contains(&ReportId { epoch: report.epoch, seq: report.seq }));
     for (id, entry) in entries {
         findings.acknowledged += u64::from(entry.acknowledged);
         if stored.contains(id) {
@@ -152,8 +155,8 @@ fn explain_gaps(
 }
 
 /// Reports that came after a newer one of their host: after a clock was set back, or through another partition. A host's reports come in the
-/// order in which they were made as long as they take one partition.
-fn history(entries: &BTreeMap<ReportId, Entry>, rows: &[StoredReport]) -> BTreeSet<ReportId> {
+/// order in which they were made as long as they take one partition. `times` are their own.
+fn history(entries: &BTreeMap<ReportId, Entry>, rows: &[StoredReport], times: &BTreeMap<ReportId, i64>) -> BTreeSet<ReportId> {
     let partitions: BTreeSet<i32> = rows.iter().filter_map(|row| Some(entries.get(&row.id)?.position?.0)).collect();
     let mut by_arrival: Vec<&StoredReport> = rows.iter().collect();
     if partitions.len() > 1 {
@@ -164,10 +167,11 @@ fn history(entries: &BTreeMap<ReportId, Entry>, rows: &[StoredReport]) -> BTreeS
     let mut newest = 0;
     let mut history = BTreeSet::new();
     for row in by_arrival {
-        if row.at <= newest {
+        let Some(at) = times.get(&row.id) else { continue };
+        if *at <= newest {
             history.insert(row.id);
         }
-        newest = newest.max(row.at);
+        newest = newest.max(*at);
     }
     history
 }
