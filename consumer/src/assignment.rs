@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use crate::batch::Record;
@@ -12,22 +12,27 @@ use crate::group::Consumer;
 use crate::partition::{Partition, Snapshot};
 use crate::progress::Arrival;
 use crate::skipped::Skipped;
+use crate::topic::KnownTopic;
 use crate::watchdog::Watchdog;
 
-/// Why the client has to be replaced by a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why the client has to be replaced by a new one. Of several reasons the last one here counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rejoin {
+    /// Kafka has records of some partitions and the client does not get them, while others flow.
+    PartlyStalled,
+    /// Kafka has records and the client gets none.
+    Stalled,
     /// The topic is another one than the client knows.
     TopicAnew,
-    /// Kafka has records and the client does not get them.
-    Stalled,
 }
 
 pub(crate) struct Assignment {
-    topic: String,
+    pub(crate) topic: KnownTopic,
+    topic_name: String,
     workers: Mutex<HashMap<i32, Worker>>,
     held: Arc<AtomicUsize>,
-    rejoin: mpsc::Sender<Rejoin>,
+    /// The strongest wish to replace the client.
+    wish: watch::Sender<Option<Rejoin>>,
     watchdog: Watchdog,
     pub(crate) skipped: Skipped,
     /// There is something to tell the backend soon.
@@ -41,12 +46,17 @@ struct Worker {
 }
 
 impl Assignment {
-    /// With the wishes to replace the client; of those that come together one is enough.
-    pub(crate) fn new(topic: &str, watchdog: Watchdog) -> (Assignment, mpsc::Receiver<Rejoin>) {
-        let (rejoin, wishes) = mpsc::channel(1);
-        let (workers, held) = (Mutex::default(), Arc::default());
-        let (skipped, changed) = (Skipped::default(), Notify::new());
-        (Assignment { topic: topic.to_owned(), workers, held, rejoin, watchdog, skipped, changed }, wishes)
+    pub(crate) fn new(topic: &str, watchdog: Watchdog) -> Assignment {
+        Assignment {
+            topic: KnownTopic::new(topic),
+            topic_name: topic.to_owned(),
+            workers: Mutex::default(),
+            held: Arc::default(),
+            wish: watch::Sender::default(),
+            watchdog,
+            skipped: Skipped::default(),
+            changed: Notify::new(),
+        }
     }
 
     /// A partition is ours from now on, and goes on at `committed`.
@@ -110,9 +120,41 @@ impl Assignment {
         snapshots
     }
 
+    /// What librdkafka says of a partition: where it fetches next, and which broker leads it.
+    pub(crate) fn fetches(&self, number: i32, offset: i64, leader: i32) {
+        if let Some(worker) = self.lock().get(&number) {
+            worker.partition.fetches(offset, leader);
+        }
+    }
+
+    /// librdkafka has gone on at the log's `start`, because what stood before it is gone.
+    pub(crate) fn passed_over(&self, number: i32, from: i64, start: i64) {
+        if let Some(worker) = self.lock().get(&number)
+            && worker.partition.passed_over(from, start)
+        {
+            self.skipped.suspect(number, from, start);
+        }
+    }
+
+    /// Wishes for a new client.
     pub(crate) fn rejoin(&self, why: Rejoin) {
-        // a full channel holds a wish already, a closed one means the end
-        self.rejoin.try_send(why).ok();
+        self.wish.send_if_modified(|wish| {
+            let is_stronger = *wish < Some(why);
+            if is_stronger {
+                *wish = Some(why);
+            }
+            is_stronger
+        });
+    }
+
+    /// Waits for a wish, and leaves it there.
+    pub(crate) async fn rejoin_wished(&self) {
+        // an error means that the sender is gone, which is ours
+        self.wish.subscribe().wait_for(Option::is_some).await.ok();
+    }
+
+    pub(crate) fn take_wish(&self) -> Option<Rejoin> {
+        self.wish.send_replace(None)
     }
 
     fn numbers(&self) -> Vec<i32> {
@@ -122,7 +164,7 @@ impl Assignment {
     fn worker(&self, number: i32, committed: Option<i64>, consumer: &Weak<Consumer>) -> Worker {
         let promise = self.watchdog.promise(format!("the worker of partition {number}"));
         let held = Arc::clone(&self.held);
-        let partition = Partition::new(&self.topic, number, committed, Weak::clone(consumer), held, promise);
+        let partition = Partition::new(&self.topic_name, number, committed, Weak::clone(consumer), held, promise);
         Worker { partition: Arc::new(partition), task: None }
     }
 
@@ -135,5 +177,24 @@ fn end(worker: &Worker) {
     worker.partition.revoke();
     if let Some(task) = &worker.task {
         task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_strongest_wish_stays_until_it_is_taken() {
+        let assignment = Assignment::new("topic", Watchdog::default());
+        for (wishes, strongest) in [
+            (&[Rejoin::Stalled, Rejoin::TopicAnew][..], Rejoin::TopicAnew),
+            (&[Rejoin::TopicAnew, Rejoin::Stalled, Rejoin::PartlyStalled], Rejoin::TopicAnew),
+            (&[Rejoin::PartlyStalled, Rejoin::Stalled], Rejoin::Stalled),
+        ] {
+            wishes.iter().for_each(|wish| assignment.rejoin(*wish));
+            assignment.rejoin_wished().await;
+            assert_eq!((assignment.take_wish(), assignment.take_wish()), (Some(strongest), None));
+        }
     }
 }

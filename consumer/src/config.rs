@@ -1,12 +1,17 @@
 //! The consumer's configuration.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::SecretString;
 use service_runtime::config::{SecretError, parse_token};
 use service_runtime::kafka::KafkaConfig;
 use service_runtime::{AdminListener, ConfigError, ServiceConfig};
+
+/// Long enough for a new leader, a new connection and a slow first fetch; short enough for a new client to be at work within a
+/// minute.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Forwards reports from Kafka to the api-backend.
 #[derive(Clone, Debug, clap::Parser)]
@@ -27,6 +32,9 @@ pub struct Config {
     /// Where `/livez`, `/readyz` and `/metrics` are served; `off` for nowhere
     #[arg(long, env, default_value = "127.0.0.1:8000")]
     pub admin_listen_addr: AdminListener,
+    /// How long a partition may get nothing although Kafka has something, and the topic may be gone. No setting: only tests have less
+    #[arg(skip = PATIENCE)]
+    pub patience: Duration,
 }
 
 impl ServiceConfig for Config {

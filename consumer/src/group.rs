@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer};
@@ -22,16 +22,25 @@ pub(crate) type Consumer = StreamConsumer<Group>;
 pub(crate) const KAFKA: &str = "kafka";
 /// The receive loop stands still meanwhile; the coordinator has just answered, so it is there.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
-/// What librdkafka calls the id of a topic that it has not met before: sixteen zero bytes in base64.
-const NO_TOPIC_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+/// How long after its first rebalance a client does not trust what is committed for a topic that was made anew. All members notice
+/// within a refresh of the metadata, join again, and commit offsets of the new topic from then on.
+const NEW_TOPIC: Duration = Duration::from_secs(120);
 
 /// Where partitions go on that come to this client for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     /// Behind what the group committed, or at the log's start.
     Committed,
-    /// At the log's start: what is committed may be of another topic of the same name. The backend knows what it has.
+    /// At the log's start, soon after the client joined: what is committed may be of another topic of the same name. The backend knows
+    /// what it has.
     Beginning,
+}
+
+impl Start {
+    /// How a partition starts that comes so long after the client's first rebalance.
+    fn after(self, since_rebalanced: Duration) -> Start {
+        if since_rebalanced < NEW_TOPIC { self } else { Start::Committed }
+    }
 }
 
 /// Subscribes to the topic of reports.
@@ -43,6 +52,7 @@ pub(crate) fn join(config: &Config, start: Start, health: &Health, assignment: &
         assignment: Arc::clone(assignment),
         consumer: OnceLock::new(),
         seen: Mutex::default(),
+        rebalanced_at: OnceLock::new(),
     };
     let consumer: Consumer = config
         .kafka
@@ -72,7 +82,7 @@ pub(crate) fn join(config: &Config, start: Start, health: &Health, assignment: &
         .set("queued.max.messages.kbytes", "1024")
         .set("fetch.max.bytes", (2 * MESSAGE_BYTES).to_string())
         .set("statistics.interval.ms", "2000")
-        // the only place where librdkafka tells of a topic that was made anew, see `is_topic_anew`
+        // the only place where librdkafka tells of a topic that was made anew, see `KnownTopic`
         .set("debug", "metadata")
         .set_log_level(RDKafkaLogLevel::Debug)
         .create_with_context(group)?;
@@ -93,15 +103,20 @@ pub(crate) struct Group {
     consumer: OnceLock<Weak<Consumer>>,
     /// Partitions that this client had before.
     seen: Mutex<HashSet<i32>>,
+    /// When this client was in a rebalance for the first time.
+    rebalanced_at: OnceLock<Instant>,
 }
 
 impl Group {
     /// The partitions with the offsets where they go on: ours to know, because what is missing behind them is lost.
     fn starts(&self, consumer: &BaseConsumer<Group>, partitions: &TopicPartitionList) -> TopicPartitionList {
+        let start = self.start.after(self.rebalanced_at.get_or_init(Instant::now).elapsed());
         if partitions.count() == 0 {
             return partitions.clone();
         }
-        let starts = consumer.committed_offsets(partitions.clone(), COMMITTED_TIMEOUT).unwrap_or_else(|error| {
+        // the workers go on meanwhile, also on a machine with one CPU
+        let committed = tokio::task::block_in_place(|| consumer.committed_offsets(partitions.clone(), COMMITTED_TIMEOUT));
+        let starts = committed.unwrap_or_else(|error| {
             // librdkafka asks again by itself, with patience; only the first hole would go unseen
             tracing::warn!(%error, "the committed offsets are not known");
             partitions.clone()
@@ -110,7 +125,7 @@ impl Group {
         for number in numbers(&starts) {
             let is_first = seen.insert(number);
             let Some(mut element) = starts.find_partition(&self.topic, number) else { continue };
-            if self.start == Start::Beginning && is_first {
+            if start == Start::Beginning && is_first {
                 element.set_offset(Offset::Beginning).expect("the beginning is an offset");
             } else if element.error().is_err() {
                 element.set_offset(Offset::Invalid).expect("to be looked up is an offset");
@@ -156,7 +171,7 @@ impl ClientContext for Group {
                 tracing::error!(target: "librdkafka", facility, message);
             }
             RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, message),
-            RDKafkaLogLevel::Debug if is_topic_anew(&self.topic, message) => {
+            RDKafkaLogLevel::Debug if self.assignment.topic.is_anew(message) => {
                 tracing::error!(topic = self.topic, "the topic was deleted and made anew; what nobody had read of it is lost");
                 self.assignment.rejoin(Rejoin::TopicAnew);
             }
@@ -165,6 +180,9 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
+        for (number, partition) in statistics.topics.get(&self.topic).into_iter().flat_map(|topic| &topic.partitions) {
+            self.assignment.fetches(*number, partition.next_offset, partition.leader);
+        }
         let state = match statistics.cgrp {
             Some(group) if group.state == "up" => Ok(()),
             Some(group) => Err(format!("the consumer group is {}", group.state)),
@@ -194,14 +212,6 @@ impl ConsumerContext for Group {
     }
 }
 
-/// librdkafka 2.12 goes on at its old offset in a topic that was deleted and made anew, and so skips what stands before it, if
-/// there is as much already (see the FIXME in its `rd_kafka_topic_metadata_update2`). All it does is to say so at its debug
-/// level: `Topic reports changed id from A to B`.
-fn is_topic_anew(topic: &str, message: &str) -> bool {
-    let Some((_, ids)) = message.split_once(&format!("Topic {topic} changed id from ")) else { return false };
-    ids.split_once(" to ").is_some_and(|(before, now)| before != NO_TOPIC_ID && now != NO_TOPIC_ID)
-}
-
 fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
     partitions.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
 }
@@ -211,18 +221,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_is_anew_when_it_had_another_id_before() {
-        let changed =
-            |topic: &str, before: &str, now: &str| format!("[thrd:main]: Topic {topic} changed id from {before} to {now}");
-        for (message, expected) in [
-            (changed("reports", "u1Yb3Wl9QBa4bTn0oVvx2A", "0iGJ0NvTQSqXtqbRrZ0t4g"), true),
-            (changed("reports", NO_TOPIC_ID, "0iGJ0NvTQSqXtqbRrZ0t4g"), false),
-            (changed("reports", "u1Yb3Wl9QBa4bTn0oVvx2A", NO_TOPIC_ID), false),
-            (changed("reports.dlq", "u1Yb3Wl9QBa4bTn0oVvx2A", "0iGJ0NvTQSqXtqbRrZ0t4g"), false),
-            (changed("my-reports", "u1Yb3Wl9QBa4bTn0oVvx2A", "0iGJ0NvTQSqXtqbRrZ0t4g"), false),
-            ("[thrd:main]: Topic reports [0] Leader 1 Epoch 0".to_owned(), false),
-        ] {
-            assert_eq!(is_topic_anew("reports", &message), expected, "{message}");
-        }
+    fn what_is_committed_is_trusted_again_some_time_after_a_topic_was_made_anew() {
+        let soon = NEW_TOPIC.saturating_sub(Duration::from_millis(1));
+        assert_eq!(Start::Beginning.after(soon), Start::Beginning);
+        assert_eq!(Start::Beginning.after(NEW_TOPIC), Start::Committed);
+        assert_eq!(Start::Committed.after(soon), Start::Committed);
     }
 }

@@ -24,6 +24,7 @@ mod skipped;
 mod stalls;
 mod status;
 mod token;
+mod topic;
 mod trial;
 mod watchdog;
 
@@ -60,9 +61,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let backend = Arc::new(backend);
     let watchdog = Watchdog::default();
     let promise = watchdog.promise("the receive loop".to_owned());
-    let (assignment, rejoins) = Assignment::new(&config.kafka.kafka_topic_name, watchdog.clone());
-    let assignment = Arc::new(assignment);
-    let reporter = Reporter::new(&config, Arc::clone(&backend), Arc::clone(&assignment))?;
+    let assignment = Arc::new(Assignment::new(&config.kafka.kafka_topic_name, watchdog.clone()));
+    let reporter = Reporter::new(&config, Arc::clone(&backend), Arc::clone(&assignment), health.clone())?;
     let forwarder = Arc::new(Forwarder {
         backend,
         dead_letters: DeadLetters::new(&config.kafka, health.clone()).context("create the producer of dead letters")?,
@@ -76,7 +76,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     supervisor.spawn("admin", admin::serve(config.admin_listen_addr, health.clone(), shutdown.clone()));
     supervisor.spawn("dead-letter topic", keep_dead_letter_topic(config.clone(), shutdown.clone()));
     supervisor.spawn("status", reporter.run(shutdown.clone()));
-    supervisor.spawn("receive", Receiver { config, forwarder, assignment, rejoins, health, promise, shutdown }.run());
+    supervisor.spawn("receive", Receiver { config, forwarder, assignment, health, promise, shutdown }.run());
     watchdog.start().context("start the watchdog's thread")?;
     supervisor.run().await
 }

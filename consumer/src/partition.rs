@@ -58,6 +58,8 @@ struct State {
     in_flight_since: Option<i64>,
     paused: bool,
     revoked: bool,
+    fetched: i64,
+    leader: i32,
 }
 
 /// What the status tells of a partition.
@@ -68,6 +70,11 @@ pub(crate) struct Snapshot {
     pub(crate) position: Option<i64>,
     /// Offset that should arrive next.
     pub(crate) next: Option<i64>,
+    /// Where librdkafka has come to, as of its last statistics: it also passes what is no record, and what is gone. A number below
+    /// all offsets where it is on its way.
+    pub(crate) fetched: i64,
+    /// The broker that leads it; −1 while nobody knows.
+    pub(crate) leader: i32,
     /// When the oldest record that is held here came to Kafka, in Unix ms.
     pub(crate) waiting_since: Option<i64>,
     pub(crate) paused: bool,
@@ -99,7 +106,8 @@ impl Partition {
         promise: Promise,
     ) -> Partition {
         let (pending, progress) = (Pending::default(), Progress::new(committed));
-        let state = Mutex::new(State { pending, progress, in_flight_since: None, paused: false, revoked: false });
+        let (in_flight_since, paused, revoked) = (None, false, false);
+        let state = Mutex::new(State { pending, progress, in_flight_since, paused, revoked, fetched: -1, leader: -1 });
         Partition { topic: topic.to_owned(), number, consumer, held, state, arrived: Notify::new(), promise }
     }
 
@@ -172,6 +180,16 @@ impl Partition {
         Some((record.offset, record.payload.clone()))
     }
 
+    pub(crate) fn fetches(&self, offset: i64, leader: i32) {
+        let mut state = self.lock();
+        (state.fetched, state.leader) = (offset, leader);
+    }
+
+    /// Nothing before `start` will come; `false` where that is not certain.
+    pub(crate) fn passed_over(&self, from: i64, start: i64) -> bool {
+        self.lock().progress.passed_over(from, start)
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         let state = self.lock();
         let waiting = || state.pending.iter().next().and_then(|record| record.timestamp_ms);
@@ -179,6 +197,8 @@ impl Partition {
             number: self.number,
             position: state.progress.position(),
             next: state.progress.next(),
+            fetched: state.fetched,
+            leader: state.leader,
             waiting_since: state.in_flight_since.or_else(waiting),
             paused: state.paused,
         }
@@ -260,7 +280,8 @@ mod tests {
     async fn the_snapshot_follows_a_record_from_its_arrival_to_its_acceptance() {
         let partition = Partition::new("topic", 3, Some(5), Weak::new(), Arc::default(), promise());
         let shows = |position, next, waiting_since| {
-            let expected = Snapshot { number: 3, position: Some(position), next: Some(next), waiting_since, paused: false };
+            let (position, next, fetched, leader) = (Some(position), Some(next), -1, -1);
+            let expected = Snapshot { number: 3, position, next, fetched, leader, waiting_since, paused: false };
             assert_eq!(partition.snapshot(), expected);
         };
         shows(5, 5, None);

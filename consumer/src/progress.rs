@@ -59,6 +59,15 @@ impl Progress {
         arrival
     }
 
+    /// Nothing before `start` will come. Only where all that came is accepted, and nothing came meanwhile.
+    pub(crate) fn passed_over(&mut self, from: i64, start: i64) -> bool {
+        let is_so = from < start && (self.next, self.position) == (Some(from), Some(from));
+        if is_so {
+            (self.next, self.position) = (Some(start), Some(start));
+        }
+        is_so
+    }
+
     /// Everything up to and with `offset` of this lap is accepted; `false` when the lap is over.
     pub(crate) fn accepted(&mut self, lap: u32, offset: i64) -> bool {
         let is_current = lap == self.lap;
@@ -95,6 +104,19 @@ mod tests {
         assert_eq!((progress.next(), progress.position()), (Some(11), Some(3)));
         assert!(progress.accepted(0, 9));
         assert_eq!(progress.position(), Some(10));
+    }
+
+    #[test]
+    fn what_is_gone_is_passed_over_where_nothing_is_on_its_way() {
+        let mut progress = Progress::new(Some(3));
+        assert!(!progress.passed_over(2, 9), "something came meanwhile");
+        assert!(!progress.passed_over(3, 3), "nothing is gone");
+        assert!(progress.passed_over(3, 9));
+        assert_eq!((progress.next(), progress.position()), (Some(9), Some(9)));
+        assert_eq!(progress.received(9), Arrival::InOrder);
+        assert!(!progress.passed_over(10, 20), "one is not accepted yet");
+        assert!(progress.accepted(0, 9) && progress.passed_over(10, 20));
+        assert!(!Progress::new(None).passed_over(0, 9), "nobody knows where it began");
     }
 
     #[test]

@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use reqwest::StatusCode;
-use service_runtime::Shutdown;
+use service_runtime::{Health, Shutdown};
 use wire_model::limits::{NAME_CHARS, PARTITIONS};
 use wire_model::{ConsumerStatus, PartitionStatus};
 
 use crate::Config;
-use crate::assignment::{Assignment, Rejoin};
+use crate::assignment::Assignment;
 use crate::backend::{Backend, describe};
-use crate::offsets::Offsets;
+use crate::offsets::{Led, Offsets};
 use crate::partition::Snapshot;
 use crate::stalls::Stalls;
 
+/// The health check's name.
+const PARTITIONS_FLOW: &str = "partitions";
 const ROUTE: &str = "api/v1/pipeline/consumers";
 /// While nothing changes …
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -34,7 +36,10 @@ pub(crate) struct Reporter {
     assignment: Arc<Assignment>,
     backend: Arc<Backend>,
     offsets: Arc<Offsets>,
+    health: Health,
     stalls: Stalls,
+    /// What was found the last time.
+    before: Vec<Snapshot>,
     /// When the dead letters were counted, if they could be.
     counted_at: Option<Instant>,
     /// What went wrong the last time: said when it changes.
@@ -50,7 +55,12 @@ struct Answers {
 }
 
 impl Reporter {
-    pub(crate) fn new(config: &Config, backend: Arc<Backend>, assignment: Arc<Assignment>) -> anyhow::Result<Reporter> {
+    pub(crate) fn new(
+        config: &Config,
+        backend: Arc<Backend>,
+        assignment: Arc<Assignment>,
+        health: Health,
+    ) -> anyhow::Result<Reporter> {
         let offsets = Offsets::new(&config.kafka).context("create the client that asks for offsets")?;
         let status = ConsumerStatus {
             consumer: name(),
@@ -67,7 +77,9 @@ impl Reporter {
             assignment,
             backend,
             offsets: Arc::new(offsets),
-            stalls: Stalls::default(),
+            health,
+            stalls: Stalls::new(config.patience),
+            before: Vec::new(),
             counted_at: None,
             problem: None,
         })
@@ -92,13 +104,9 @@ impl Reporter {
         // before the brokers are asked, so that no end is older than its position
         let snapshots = self.assignment.snapshots();
         let answers = self.ask(&snapshots).await?;
+        self.pass_over(&snapshots, &answers);
         self.assignment.skipped.judge(&answers.starts);
-        let stopped = self.stalls.look(&snapshots, &answers.ends, Instant::now());
-        if !stopped.is_empty() {
-            tracing::error!(partitions = ?stopped, "Kafka has records and this consumer does not get them");
-            self.stalls = Stalls::default();
-            self.assignment.rejoin(Rejoin::Stalled);
-        }
+        self.look_for_stalls(&snapshots, &answers);
         self.status.partitions =
             snapshots.iter().filter_map(|snapshot| partition_status(snapshot, &answers)).take(PARTITIONS).collect();
         self.status.skipped = self.assignment.skipped.unconfirmed();
@@ -113,18 +121,48 @@ impl Reporter {
         Ok(())
     }
 
+    /// Where Kafka's retention has taken everything that was left to read, no record comes that would show the hole.
+    fn pass_over(&mut self, snapshots: &[Snapshot], answers: &Answers) {
+        for Snapshot { number, next, fetched, .. } in snapshots {
+            let (Some(next), Some(start)) = (*next, answers.starts.get(number).copied()) else { continue };
+            // what librdkafka had fetched before it went on at the start has come since the last look
+            let is_quiet = self.before.iter().any(|before| before.number == *number && before.next == Some(next));
+            if is_quiet && next < start && start <= *fetched {
+                self.assignment.passed_over(*number, next, start);
+            }
+        }
+        self.before = snapshots.to_vec();
+    }
+
+    fn look_for_stalls(&mut self, snapshots: &[Snapshot], answers: &Answers) {
+        let wish = self.stalls.look(snapshots, &answers.starts, &answers.ends, Instant::now());
+        let stopped = self.stalls.stopped();
+        let problem = format!("Kafka has records of the partitions {stopped:?} and this consumer does not get them");
+        if let Some(why) = wish {
+            tracing::error!(?why, problem);
+            self.assignment.rejoin(why);
+        }
+        self.health.set(PARTITIONS_FLOW, if stopped.is_empty() { Ok(()) } else { Err(problem) });
+    }
+
     async fn ask(&mut self, snapshots: &[Snapshot]) -> anyhow::Result<Answers> {
         let counts = self.counted_at.is_none_or(|counted_at| counted_at.elapsed() >= DEAD_LETTERS_INTERVAL);
-        let numbers: Vec<i32> = snapshots.iter().map(|snapshot| snapshot.number).collect();
-        let mut unknown = self.assignment.skipped.suspected();
-        unknown.extend(snapshots.iter().filter(|snapshot| snapshot.position.is_none()).map(|snapshot| snapshot.number));
-        unknown.sort_unstable();
-        unknown.dedup();
+        let suspected = self.assignment.skipped.suspected();
+        let snapshots = snapshots.to_vec();
         let (offsets, topic) = (Arc::clone(&self.offsets), self.status.topic.clone());
         let dead_letter_topic = counts.then(|| self.dead_letter_topic.clone());
         let asked = tokio::task::spawn_blocking(move || {
-            let mut answers = Answers { ends: offsets.ends(&topic, &numbers)?, ..Answers::default() };
-            answers.starts = offsets.starts(&topic, &unknown)?;
+            let led = |snapshot: &Snapshot| Led { number: snapshot.number, leader: snapshot.leader };
+            let ends = offsets.ends(&topic, &snapshots.iter().map(led).collect::<Vec<_>>())?;
+            let is_behind = |Snapshot { number, next, position, .. }: &Snapshot| {
+                next == position && next.is_none_or(|next| ends.get(number).is_some_and(|end| next < *end))
+            };
+            let is_asked = |snapshot: &&Snapshot| is_behind(snapshot) || suspected.contains(&snapshot.number);
+            let mut asked: Vec<Led> = snapshots.iter().filter(is_asked).map(led).collect();
+            // a hole outlives the assignment
+            let gone = suspected.iter().filter(|number| snapshots.iter().all(|snapshot| snapshot.number != **number));
+            asked.extend(gone.map(|number| Led { number: *number, leader: -1 }));
+            let mut answers = Answers { starts: offsets.starts(&topic, &asked)?, ends, ..Answers::default() };
             // absent, or not ours to see: nobody knows
             answers.dead_letters = dead_letter_topic.and_then(|topic| offsets.count(&topic).ok());
             anyhow::Ok(answers)
@@ -195,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_partition_of_which_nothing_came_is_told_when_its_logs_start_is_known() {
-        let snapshot = Snapshot { number: 4, position: None, next: None, waiting_since: None, paused: false };
+        let (fetched, leader) = (-1, -1);
+        let snapshot = Snapshot { number: 4, position: None, next: None, fetched, leader, waiting_since: None, paused: false };
         assert_eq!(partition_status(&snapshot, &Answers::default()), None);
         let answers = Answers { ends: HashMap::from([(4, 9)]), starts: HashMap::from([(4, 7)]), dead_letters: None };
         let expected = PartitionStatus { partition: 4, position: 7, end_offset: Some(9), waiting_since: None };

@@ -38,6 +38,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(bootstrap_servers: &str, topic: &str, api_base_url: &str) -> Running {
+        Running::start_with(bootstrap_servers, topic, api_base_url, |_| {})
+    }
+
+    /// With what no setting can say.
+    pub fn start_with(bootstrap_servers: &str, topic: &str, api_base_url: &str, change: impl FnOnce(&mut Config)) -> Running {
         let flags = [
             format!("--bootstrap-server={bootstrap_servers}"),
             format!("--kafka-topic-name={topic}"),
@@ -47,9 +52,16 @@ impl Running {
             format!("--ingest-token={TOKEN}"),
             "--admin-listen-addr=off".to_owned(),
         ];
-        let config: Config = service_runtime::config::read_with(&flags).unwrap();
+        let mut config: Config = service_runtime::config::read_with(&flags).unwrap();
+        change(&mut config);
         let shutdown = Shutdown::new();
         Running { task: tokio::spawn(consumer::run(config, shutdown.clone())), shutdown }
+    }
+
+    /// Waits until it ends by itself, with what error.
+    pub async fn fails(self) -> String {
+        let ended = tokio::time::timeout(DEADLINE, self.task).await.expect("it ends in time").unwrap();
+        format!("{:#}", ended.unwrap_err())
     }
 
     /// An ordered shutdown; returns how long it took.
