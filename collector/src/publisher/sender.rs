@@ -19,7 +19,7 @@ use super::outage::Outage;
 use super::outbox::Outbox;
 use super::pace::Pace;
 use super::producer::{Outcome, Producer};
-use super::window::{Window, plus_refused};
+use super::window::Window;
 use crate::telemetry::{delivered, spool_is};
 
 /// A report that is on its way for longer makes the collector not ready, and holds the others back: what Kafka's client has would all
@@ -58,10 +58,6 @@ pub(crate) struct Sender {
     next: Option<Record>,
     /// Kafka refused something as too large: one report at a time, to see which.
     one_at_a_time: bool,
-    /// What the last report told, and what the next one has to tell of refused ones.
-    told: Removed,
-    untold: Removed,
-    refused: u64,
     failure: Option<Code>,
     too_large: bool,
     pace: Pace,
@@ -84,9 +80,6 @@ impl Sender {
             window: Window::default(),
             next: None,
             one_at_a_time: false,
-            told: Removed::default(),
-            untold: Removed::default(),
-            refused: 0,
             failure: None,
             too_large: false,
             paused_until: None,
@@ -176,18 +169,16 @@ impl Sender {
         delivered();
         self.shared.health.set(CHECK, Ok(()));
         self.retries = retries();
-        self.untold = Removed::default();
         if self.outage.arrived(now, self.outbox.waiting()) {
             self.begin_slowly(now);
         }
     }
 
-    /// Kafka would never take it. It leaves the spool with the next report, which tells of it.
+    /// Kafka would never take it; the next report that is sent tells.
     fn refuse(&mut self, ticket: usize, code: Code) {
         tracing::error!(%code, "Kafka refuses a report for good; it is dropped");
+        self.shared.health.set(CHECK, Err(format!("the last report was refused for good: {code}")));
         self.window.refused(ticket);
-        self.untold = plus_refused(Removed::default(), self.told);
-        self.refused += 1;
     }
 
     /// After a failure everything that was not acknowledged is sent again, in order.
@@ -212,7 +203,6 @@ impl Sender {
     fn send_again(&mut self) {
         self.window.clear();
         self.next = None;
-        self.untold = Removed::default();
         self.too_large = false;
         self.outbox.rewind();
     }
@@ -233,13 +223,12 @@ impl Sender {
             if !self.has_room(now) || !self.pace.wait(now).is_zero() {
                 return;
             }
-            self.told = record.removed.plus(self.untold);
-            let ticket = self.window.ticket();
-            match self.producer.send(record, self.told, ticket) {
-                Ok(()) => self.window.add(record.payload.len(), now),
+            let (ticket, bytes, removed) = (self.window.ticket(), record.payload.len(), record.removed);
+            match self.producer.send(record, self.window.tells(removed), ticket) {
+                Ok(()) => self.window.add(bytes, removed, now),
                 Err(Code::QueueFull) => return,
                 Err(code) if is_refusal(code) => {
-                    self.window.add(record.payload.len(), now);
+                    self.window.add(bytes, removed, now);
                     self.refuse(ticket, code);
                 }
                 Err(code) => {
@@ -284,7 +273,7 @@ impl Sender {
     }
 
     fn show(&mut self) {
-        let dropped = self.refused + self.shared.not_taken.load(Ordering::Relaxed);
+        let dropped = self.window.lost() + self.shared.not_taken.load(Ordering::Relaxed);
         let figures = SpoolFigures {
             usage_bytes: self.outbox.bytes(),
             limit_bytes: self.shared.limit_bytes,
