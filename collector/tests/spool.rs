@@ -143,6 +143,8 @@ fn account(kafka: &Kafka, reports: u64, last_known: u64) -> (u64, Removed) {
         if report.epoch == 2 {
             assert_eq!(report.previous, Some(ReportId { epoch: 1, seq: last_known }));
             assert_eq!(last + report.removed.total(), reports, "the end of the former epoch");
+            // it was made when none of the others was sent
+            assert!(metric(&report, "collector.spool.age") > 1.0, "the age of what the former start left");
             return (came, removed.plus(report.removed));
         }
         assert_eq!(last + report.removed.total() + 1, report.seq);

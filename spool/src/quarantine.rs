@@ -1,4 +1,5 @@
-//! Copies of damaged segments, for whoever wants to know what happened to the disk. The oldest go first when there are too many.
+//! Copies of damaged segments, and those that could not be read, for whoever wants to know what happened to the disk. The oldest go first
+//! when there are too many.
 
 use std::fs;
 use std::io;
@@ -17,18 +18,24 @@ pub(crate) struct Quarantine {
 }
 
 impl Quarantine {
-    pub(crate) fn open(spool: &Path, spool_max_bytes: u64) -> io::Result<Quarantine> {
+    /// Opens or makes the folder. Without it the spool works too.
+    pub(crate) fn open(spool: &Path, spool_max_bytes: u64) -> Quarantine {
         let folder = spool.join("quarantine");
-        fs::create_dir_all(&folder)?;
-        let mut copies = Vec::new();
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            copies.push((entry.path(), entry.metadata()?.len()));
+        let mut quarantine = Quarantine { folder, max_bytes: spool_max_bytes / SHARE, copies: Vec::new() };
+        if let Err(error) = quarantine.list() {
+            tracing::warn!(%error, folder = %quarantine.folder.display(), "cannot use the folder for damaged segments");
         }
-        copies.sort_unstable();
-        let mut quarantine = Quarantine { folder, max_bytes: spool_max_bytes / SHARE, copies };
-        quarantine.make_room(0, FILES)?;
-        Ok(quarantine)
+        quarantine
+    }
+
+    fn list(&mut self) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            self.copies.push((entry.path(), entry.metadata()?.len()));
+        }
+        self.copies.sort_unstable();
+        self.make_room(0, FILES)
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -42,6 +49,7 @@ impl Quarantine {
         if bytes > self.max_bytes || self.copies.iter().any(|(copy, _)| *copy == path) {
             return Ok(());
         }
+        fs::create_dir_all(&self.folder)?;
         self.make_room(bytes, FILES - 1)?;
         if let Err(error) = fs::copy(segment, &path) {
             drop(fs::remove_file(&path));
@@ -49,6 +57,22 @@ impl Quarantine {
         }
         self.copies.push((path, bytes));
         Ok(())
+    }
+
+    /// Takes a segment itself, whether it can be read or not.
+    pub(crate) fn take(&mut self, segment: &Path) -> io::Result<()> {
+        let bytes = fs::symlink_metadata(segment).map_or(0, |metadata| metadata.len());
+        let path = self.folder.join(segment.file_name().unwrap_or_default());
+        fs::create_dir_all(&self.folder)?;
+        match fs::rename(segment, &path) {
+            Ok(()) => {}
+            // somebody else took it
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.copies.retain(|(copy, _)| *copy != path);
+        self.copies.push((path, bytes));
+        self.make_room(0, FILES)
     }
 
     fn make_room(&mut self, bytes: u64, files: usize) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use wire_model::ReportId;
 
 use crate::chain::Link;
@@ -104,15 +105,32 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<u64>> {
 /// Writes a whole segment in place of the one with its number, or not at all. On disk when this returns.
 pub(crate) fn replace(folder: &Path, number: u64, content: &[u8]) -> io::Result<File> {
     let unfinished = folder.join(format!("{number:020}.tmp"));
-    let write = || {
+    let write = || -> io::Result<File> {
         let mut file = File::options().create(true).truncate(true).read(true).write(true).open(&unfinished)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&unfinished, path(folder, number))?;
-        File::open(folder)?.sync_all()?;
         Ok(file)
     };
-    write().inspect_err(|_| drop(fs::remove_file(&unfinished)))
+    let file = write().inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
+    // no error: the new segment is there, and the former one is not any more
+    if let Err(error) = sync_entries(folder) {
+        tracing::warn!(%error, "cannot sync the spool's folder: a power failure may bring back what was removed");
+    }
+    Ok(file)
+}
+
+/// Which files there are, on disk when this returns.
+pub(crate) fn sync_entries(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Whether a file that gives this error is itself unreadable, and will be: not this process's limits or rights, nor a newer version.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let passes =
+        matches!(error.kind(), Kind::Unsupported | Kind::PermissionDenied | Kind::ReadOnlyFilesystem | Kind::OutOfMemory);
+    !passes && !matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 use wire_model::Removed;
 
 use crate::chain::{Chain, Link};
 use crate::frame::Frame;
 use crate::scanner::{Scanner, Step};
-use crate::segment::{self, HEADER_BYTES, Header};
+use crate::segment::{self, HEADER_BYTES, Header, Segment};
 use crate::spool::{AppendError, Spool};
 
 /// Of so many records one is kept: the last, so that what was removed is told by one that comes after it.
@@ -37,6 +38,7 @@ impl Spool {
         }
     }
 
+    /// What cannot be read is set aside instead: it must not be in the way of what comes.
     fn thin(&mut self, index: usize) -> io::Result<()> {
         let mut kept = Vec::new();
         let (mut removed, mut group, mut records) = (Removed::default(), 0, 0);
@@ -61,7 +63,11 @@ impl Spool {
             removed = removed.plus(missing);
             damaged = damaged.saturating_add(missing.damaged.saturating_sub(frame.removed.damaged));
             pending = Some((Link::of(&frame), frame.tells(removed).encode()));
-        })?;
+        });
+        let end = match end {
+            Err(error) if segment::is_unreadable(&error) => return self.set_aside(index, &error),
+            end => end?,
+        };
         self.segments[index].header.is_thinned = true;
         // damage at the end is told by the next segment, which finds it here
         if end.ends_in_damage() {
@@ -82,7 +88,7 @@ impl Spool {
     fn drop_segment(&mut self, index: usize) -> io::Result<()> {
         let before = self.segments[index].header.before;
         let (mut gone, mut records, mut damaged) = (Vec::<(u32, Removed)>::new(), 0, 0_u64);
-        let mut chain = self.walk(index, Chain::after(before), |frame, missing| {
+        let end = self.walk(index, Chain::after(before), |frame, missing| {
             let key = Link::of(&frame).key;
             if gone.last().is_none_or(|(former, _)| *former != key) {
                 gone.push((key, Removed::default()));
@@ -92,15 +98,28 @@ impl Spool {
             }
             records += 1;
             damaged = damaged.saturating_add(missing.damaged.saturating_sub(frame.removed.damaged));
-        })?;
+        });
+        let mut chain = match end {
+            Err(error) if segment::is_unreadable(&error) => return self.set_aside(index, &error),
+            end => end?,
+        };
         for next in index + 1..self.segments.len() {
             let segment = &self.segments[next];
-            let mut scanner = Scanner::open(&segment::path(&self.folder, segment.number), HEADER_BYTES)?;
-            let Some((link, told)) = first_record(&mut scanner, segment.bytes, &mut chain, &gone)? else { continue };
+            chain.damage(segment.records_cut_off());
+            let path = segment::path(&self.folder, segment.number);
+            let (link, rest) = match retold(&path, segment.bytes, &mut chain, &gone) {
+                Ok(Some(retold)) => retold,
+                Ok(None) => continue,
+                Err(error) if segment::is_unreadable(&error) => {
+                    self.set_aside(next, &error)?;
+                    chain.damage(self.segments[next].records_cut_off());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let segment = &self.segments[next];
             let header = Header { before, ..segment.header };
-            let mut content = header.encode();
-            content.extend(told);
-            scanner.copy_rest(segment.bytes, &mut content)?;
+            let content = [header.encode(), rest].concat();
             let file = segment::replace(&self.folder, segment.number, &content)?;
             if next + 1 == self.segments.len() && self.active.is_some() {
                 self.active = Some(file);
@@ -116,6 +135,27 @@ impl Spool {
             return self.delete(index..next);
         }
         Err(io::Error::new(io::ErrorKind::StorageFull, "no record is left that could tell of those to be dropped"))
+    }
+
+    /// A segment that cannot be read goes into quarantine. An empty one stands for it, so that what follows tells of damage: of how much,
+    /// the numbers say.
+    fn set_aside(&mut self, index: usize, reason: &io::Error) -> io::Result<()> {
+        let Segment { number, header, .. } = self.segments[index];
+        let header = self.quarantine_unreadable(number, header.before, reason)?;
+        self.segments[index] = Segment { number, bytes: HEADER_BYTES, unread: 0, header, is_damaged: true };
+        if index + 1 == self.segments.len() {
+            self.active = None;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn quarantine_unreadable(&mut self, number: u64, before: Option<Link>, reason: &io::Error) -> io::Result<Header> {
+        let path = segment::path(&self.folder, number);
+        tracing::error!(%reason, segment = %path.display(), "a segment of the spool cannot be read and is set aside");
+        self.quarantine.take(&path)?;
+        let header = Header { is_thinned: true, before };
+        segment::replace(&self.folder, number, &header.encode())?;
+        Ok(header)
     }
 
     fn delete(&mut self, told: Range<usize>) -> io::Result<()> {
@@ -151,13 +191,9 @@ impl Spool {
     }
 }
 
-/// The first good record of a segment as it stands behind those that are `gone`; none when there is none.
-fn first_record(
-    scanner: &mut Scanner,
-    end: u64,
-    chain: &mut Chain,
-    gone: &[(u32, Removed)],
-) -> io::Result<Option<(Link, Vec<u8>)>> {
+/// A segment without its header, its first good record as it stands behind those that are `gone`; none when there is none.
+fn retold(path: &Path, end: u64, chain: &mut Chain, gone: &[(u32, Removed)]) -> io::Result<Option<(Link, Vec<u8>)>> {
+    let mut scanner = Scanner::open(path, HEADER_BYTES)?;
     loop {
         match scanner.next(end)? {
             Step::End => return Ok(None),
@@ -167,7 +203,9 @@ fn first_record(
                 let missing = chain.follow(link, frame.removed);
                 let own = gone.iter().filter(|(key, _)| *key == link.key).map(|(_, removed)| *removed);
                 let removed = own.fold(missing, Removed::plus);
-                return Ok(Some((link, frame.tells(removed).encode())));
+                let mut content = frame.tells(removed).encode();
+                scanner.copy_rest(end, &mut content)?;
+                return Ok(Some((link, content)));
             }
         }
     }

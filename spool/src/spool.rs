@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use wire_model::{Removed, ReportId};
 
 use crate::chain::{Chain, Link};
-use crate::delivered::Delivered;
 use crate::frame::{self, Record};
+use crate::note::Note;
 use crate::quarantine::Quarantine;
 use crate::scanner::{Scanner, Step};
 use crate::segment::{self, HEADER_BYTES, Header, Segment};
@@ -66,10 +66,13 @@ pub struct Spool {
     /// Read and not acknowledged.
     unacknowledged: VecDeque<Unacknowledged>,
     acknowledged: Place,
-    delivered: Delivered,
-    delivered_fails: bool,
+    delivered: Note,
+    /// The last record that was made, where it is not the last one here.
+    made: Note,
     last: Option<Link>,
     unsynced_since: Option<Instant>,
+    /// A segment was begun since the folder was synced.
+    has_unsynced_entry: bool,
     pub(crate) quarantine: Quarantine,
     pub(crate) totals: Totals,
     _lock: File,
@@ -103,7 +106,8 @@ impl Spool {
     pub fn open(folder: &Path, max_bytes: u64) -> io::Result<Spool> {
         fs::create_dir_all(folder)?;
         let lock = lock(folder)?;
-        let (delivered, done) = Delivered::open(folder)?;
+        let (delivered, done) = Note::open(folder, "delivered")?;
+        let (made, last_made) = Note::open(folder, "made")?;
         let mut spool = Spool {
             folder: folder.to_owned(),
             max_bytes,
@@ -113,23 +117,32 @@ impl Spool {
             unacknowledged: VecDeque::new(),
             acknowledged: Place::default(),
             delivered,
-            delivered_fails: false,
+            made,
             last: done,
             unsynced_since: None,
-            quarantine: Quarantine::open(folder, max_bytes)?,
+            has_unsynced_entry: false,
+            quarantine: Quarantine::open(folder, max_bytes),
             totals: Totals::default(),
             _lock: lock,
         };
         let mut former = None;
         for number in segment::list(folder)? {
-            former = spool.take_up(number, former, done)?;
+            former = match spool.take_up(number, former, done) {
+                Err(error) if segment::is_unreadable(&error) => {
+                    spool.do_without(number, done, &error);
+                    None
+                }
+                taken => taken?,
+            };
         }
+        spool.last = newest([spool.last, last_made]);
         spool.acknowledged.chain = Chain::after(newest([done, spool.acknowledged.chain.last]));
         if let Some(first) = spool.segments.iter().find(|segment| segment.number == spool.acknowledged.segment) {
             spool.acknowledged.chain.damage(first.records_cut_off());
         }
         spool.rewind();
-        spool.unsynced_since = (spool.waiting() > 0).then(Instant::now);
+        let waits = spool.waiting() > 0;
+        (spool.unsynced_since, spool.has_unsynced_entry) = (waits.then(Instant::now), waits);
         Ok(spool)
     }
 
@@ -184,6 +197,15 @@ impl Spool {
         Ok(last)
     }
 
+    /// A segment that cannot be read does not keep all others from being used.
+    fn do_without(&mut self, number: u64, done: Option<Link>, reason: &io::Error) {
+        self.active = None;
+        let emptied = self.quarantine_unreadable(number, self.last, reason).and_then(|_| self.take_up(number, None, done));
+        if let Err(error) = emptied {
+            tracing::warn!(%error, number, "a segment that cannot be read stays where it is; the numbers tell what it held");
+        }
+    }
+
     /// Appends a record behind all others; it stays, whatever becomes of this process. May remove older ones to make room.
     pub fn append(&mut self, record: &Record) -> Result<(), AppendError> {
         if self.last.is_some_and(|last| record.id <= last.id) {
@@ -212,6 +234,26 @@ impl Spool {
         Ok(())
     }
 
+    /// Appends a record that was handed on without the spool ([`Spool::pass`]) when everything in the spool was read, and is not
+    /// acknowledged: it counts as read.
+    pub fn append_read(&mut self, record: &Record) -> Result<(), AppendError> {
+        self.append(record)?;
+        self.segments.iter_mut().for_each(|segment| segment.unread = 0);
+        let Some(segment) = self.segments.back() else { return Ok(()) };
+        let link = Link::new(record.id, &record.key);
+        let place = &mut self.reader.place;
+        (place.segment, place.position) = (segment.number, segment.bytes);
+        self.reader.scanner = None;
+        let behind = Place { chain: Chain::after(Some(link)), ..*place };
+        self.unacknowledged.push_back(Unacknowledged { behind, link, at: record.at });
+        Ok(())
+    }
+
+    /// A record is not appended, and is or may be lost: after a restart [`Spool::last`] is this one nevertheless, so that it is missed.
+    pub fn note_made(&mut self, id: ReportId, key: &str) {
+        self.made.set(Link::new(id, key), "cannot note the last report that was made; what a restart loses is not counted");
+    }
+
     fn is_next_segment_due(&self, bytes: u64) -> bool {
         let (Some(_), Some(segment)) = (&self.active, self.segments.back()) else { return true };
         let is_full = segment.bytes + bytes > self.segment_bytes();
@@ -237,6 +279,7 @@ impl Spool {
         };
         let file = write().inspect_err(|_| drop(fs::remove_file(&path)))?;
         self.active = Some(file);
+        self.has_unsynced_entry = true;
         self.segments.push_back(Segment { number, bytes: content.len() as u64, unread: 1, header, is_damaged: false });
         Ok(())
     }
@@ -355,13 +398,7 @@ impl Spool {
     }
 
     fn note_delivered(&mut self, link: Link) {
-        let written = self.delivered.write(link);
-        if let Err(error) = &written
-            && !self.delivered_fails
-        {
-            tracing::warn!(%error, "cannot note what was delivered; after a crash it is sent again");
-        }
-        self.delivered_fails = written.is_err();
+        self.delivered.set(link, "cannot note what was delivered; after a crash it is sent again");
     }
 
     /// To be called every second or so: syncs what was appended more than [`SYNC_EVERY`] ago and still waits.
@@ -374,10 +411,16 @@ impl Spool {
 
     fn sync(&mut self) -> io::Result<()> {
         self.unsynced_since = None;
-        self.active.as_ref().map_or(Ok(()), File::sync_data)
+        self.active.as_ref().map_or(Ok(()), File::sync_data)?;
+        if self.has_unsynced_entry {
+            segment::sync_entries(&self.folder)?;
+            self.has_unsynced_entry = false;
+        }
+        Ok(())
     }
 
-    /// The last record that was ever appended, if it was of this key; it is known as long as the folder is.
+    /// The last record that was ever appended, or noted as made before the opening, if it was of this key; it is known as long as the
+    /// folder is.
     pub fn last(&self, key: &str) -> Option<ReportId> {
         self.last.filter(|last| *last == Link::new(last.id, key)).map(|last| last.id)
     }

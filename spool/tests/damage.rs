@@ -167,6 +167,89 @@ fn a_segment_that_cannot_be_read_at_all_is_given_up_and_counted() {
     assert_eq!(spool.waiting(), 0);
 }
 
+/// In place of a segment: opens like one, and no byte of it can be read, as on a bad disk.
+fn make_unreadable(segment: &Path) {
+    fs::remove_file(segment).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", segment).unwrap();
+    let error = fs::read(segment).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(5), "{error}");
+}
+
+/// What came and what is told to be missing are all of epoch 1 behind `last`, in order.
+fn account(read: &[Record], mut last: u64, made: u64) -> Removed {
+    let mut sum = Removed::default();
+    for record in read.iter().filter(|record| record.id.epoch == 1) {
+        assert_eq!(last + record.removed.total() + 1, record.id.seq);
+        (last, sum) = (record.id.seq, sum.plus(record.removed));
+    }
+    assert_eq!(last, made);
+    sum
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_stops_no_start() {
+    for (which, told) in [(0, true), (2, true), (usize::MAX, false)] {
+        let folder = scratch::folder();
+        let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+        let made = long_spool(&mut spool).len() as u64;
+        let arrived = (0..10).map(|_| spool.read().unwrap().unwrap().id.seq).max().unwrap();
+        spool.acknowledge(10);
+        drop(spool);
+        let paths = segments(folder.path());
+        let path = &paths[which.min(paths.len() - 1)];
+        make_unreadable(path);
+        for _ in 0..2 {
+            let spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+            assert!(spool.waiting() > made / 2 && spool.waiting() < made);
+        }
+        let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+        spool.append(&record(2, 1)).unwrap();
+        let read = read_all(&mut spool);
+        assert_eq!(read.last().unwrap().id, ReportId { epoch: 2, seq: 1 });
+        if told {
+            let removed = account(&read, arrived, made);
+            assert_eq!((removed.damaged, removed.total()), (made - arrived + 1 - read.len() as u64, removed.damaged));
+        } else {
+            // nobody knows how many there were
+            assert_eq!(read.last().unwrap().removed, Removed { damaged: 1, ..Removed::default() });
+        }
+        assert_eq!(spool.totals().removed.damaged, read.iter().map(|record| record.removed.damaged).sum::<u64>());
+        let name = path.file_name().unwrap();
+        assert!(fs::symlink_metadata(folder.path().join("quarantine").join(name)).unwrap().is_symlink(), "it is kept");
+        spool.acknowledge(usize::MAX);
+        assert_eq!(spool.waiting(), 0);
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_is_not_in_the_way_of_thinning_and_dropping() {
+    for broken in [[1, 3], [2, 9], [8, 9]] {
+        let folder = scratch::folder();
+        let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+        let mut made = long_spool(&mut spool).len() as u64;
+        let before = segments(folder.path());
+        let mut is_thinned = false;
+        let mut append = |spool: &mut Spool, count: u64| {
+            for seq in made + 1..=made + count {
+                let payload = (0..3_000).map(|_| fastrand::u8(..)).collect();
+                spool.append(&Record { payload, ..record(1, seq) }).unwrap();
+                is_thinned |= spool.totals().removed.thinned > 0;
+            }
+            made += count;
+        };
+        append(&mut spool, 100);
+        for index in broken {
+            make_unreadable(before.get(index).unwrap_or(&segments(folder.path())[index]));
+        }
+        append(&mut spool, 4_000);
+        let totals = spool.totals().removed;
+        assert!(is_thinned && totals.dropped > 0);
+        let read = read_all(&mut spool);
+        let removed = account(&read, 0, made);
+        assert!(removed.damaged > 0 && removed.total() + read.len() as u64 == made, "{removed:?}");
+    }
+}
+
 #[test]
 fn copies_of_damaged_segments_are_bounded_in_number_and_bytes() {
     let folder = scratch::folder();

@@ -157,3 +157,53 @@ fn a_folder_has_one_user_at_a_time() {
     drop(spool);
     Spool::open(folder.path(), MAX_BYTES).unwrap();
 }
+
+#[test]
+fn a_record_that_was_handed_on_without_the_spool_is_appended_as_one_that_was_read() {
+    let folder = scratch::folder();
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    spool.append(&record(1)).unwrap();
+    assert_eq!(spool.read().unwrap().unwrap().id.seq, 1);
+    let passed: Vec<Record> = [(2, 0), (5, 2), (6, 0)]
+        .map(|(seq, dropped)| Record { removed: Removed { dropped, ..Removed::default() }, ..record(seq) })
+        .into();
+    for record in &passed {
+        assert_eq!(spool.pass(record), record.removed);
+    }
+    for record in &passed[..2] {
+        spool.append_read(record).unwrap();
+    }
+    assert_eq!((spool.in_flight(), spool.unread()), (3, 0));
+    spool.acknowledge(2);
+    spool.append_read(&passed[2]).unwrap();
+    spool.append(&record(7)).unwrap();
+    let seventh = spool.read().unwrap().unwrap();
+    assert_eq!((seventh.id.seq, seventh.removed), (7, Removed::default()));
+    spool.rewind();
+    assert_eq!([spool.read().unwrap().unwrap(), spool.read().unwrap().unwrap()], passed[1..], "all that is not acknowledged");
+    spool.acknowledge(3);
+    drop(spool);
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    assert_eq!(spool.read().unwrap(), Some(seventh));
+}
+
+#[test]
+fn the_last_record_that_was_made_is_known_after_a_restart_though_it_was_never_appended() {
+    let folder = scratch::folder();
+    let id = |epoch, seq| ReportId { epoch, seq };
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    spool.append(&record(1)).unwrap();
+    spool.note_made(id(1, 9), "host");
+    assert_eq!(spool.last("host"), Some(id(1, 1)), "it may be appended yet");
+    spool.append(&record(2)).unwrap();
+    drop(spool);
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    assert_eq!((spool.last("host"), spool.last("other"), spool.waiting()), (Some(id(1, 9)), None, 2));
+    let next = Record { id: id(2, 1), ..record(1) };
+    spool.append(&next).unwrap();
+    drop(spool);
+    let mut spool = Spool::open(folder.path(), MAX_BYTES).unwrap();
+    assert_eq!(spool.last("host"), Some(next.id));
+    let read: Vec<ReportId> = std::iter::from_fn(|| spool.read().unwrap()).map(|record| record.id).collect();
+    assert_eq!(read, [id(1, 1), id(1, 2), next.id]);
+}

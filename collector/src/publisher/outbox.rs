@@ -32,12 +32,17 @@ impl Outbox {
 
     /// Keeps a report behind all others.
     pub(crate) fn push(&mut self, mut record: Record) {
+        let (id, key) = (record.id, record.key.clone());
         record.removed = record.removed.plus(std::mem::take(&mut self.untold));
         self.tail_bytes += record.payload.len();
         self.tail.push_back(record);
         self.move_to_disk();
         while self.tail_bytes > TAIL_BYTES && self.tail_read < self.tail.len() {
             self.drop_at(self.tail_read);
+        }
+        // a restart would not know that there were more
+        if self.spool.last_of_all() != Some(id) {
+            self.spool.note_made(id, &key);
         }
     }
 
@@ -55,12 +60,12 @@ impl Outbox {
     pub(crate) fn acknowledge(&mut self, reports: usize) {
         let on_disk = reports.min(self.spool.in_flight());
         self.spool.acknowledge(on_disk);
-        for _ in on_disk..reports {
-            let Some(record) = self.tail.pop_front() else { return };
-            self.tail_read -= 1;
+        let in_memory = (reports - on_disk).min(self.tail_read);
+        for record in self.tail.drain(..in_memory) {
             self.tail_bytes -= record.payload.len();
             self.spool.acknowledge_passed(&record);
         }
+        self.tail_read -= in_memory;
     }
 
     /// The next report is again the first one that was not acknowledged.
@@ -98,9 +103,9 @@ impl Outbox {
     }
 
     fn move_to_disk(&mut self) {
-        let last_read = self.tail_read.checked_sub(1).map(|index| self.tail[index].clone());
         while let Some(record) = self.tail.front() {
-            match self.spool.append(record) {
+            let is_read = self.tail_read > 0;
+            match if is_read { self.spool.append_read(record) } else { self.spool.append(record) } {
                 Ok(()) => {}
                 Err(AppendError::Refused(reason)) => {
                     // it cannot be in flight: it would have been refused before it was
@@ -115,16 +120,7 @@ impl Outbox {
             }
             self.tail_bytes -= record.payload.len();
             self.tail.pop_front();
-            if self.tail_read > 0 {
-                self.tail_read -= 1;
-                // it was read already
-                if let Err(error) = self.spool.read() {
-                    tracing::warn!(%error, "a report that was just written cannot be read");
-                }
-            }
-        }
-        if let Some(record) = last_read {
-            self.spool.pass(&record);
+            self.tail_read -= usize::from(is_read);
         }
         if self.tail.is_empty() {
             self.say(None);

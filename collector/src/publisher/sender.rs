@@ -65,6 +65,8 @@ pub(crate) struct Sender {
     retries: Box<dyn Iterator<Item = Duration> + Send>,
     outage: Outage,
     unreadable_since: Option<Instant>,
+    /// Unix ms of the oldest report that waits, as far as it is known.
+    oldest_at: Option<i64>,
 }
 
 impl Sender {
@@ -86,7 +88,9 @@ impl Sender {
             retries: retries(),
             outage: Outage::default(),
             unreadable_since: None,
+            oldest_at: None,
         };
+        sender.next = sender.read(now);
         let waiting = sender.outbox.waiting();
         if waiting > 0 {
             tracing::info!(waiting, "reports of the former start wait in the spool");
@@ -211,16 +215,14 @@ impl Sender {
         if self.outbox.waiting() == 0 {
             self.one_at_a_time = false;
         }
-        if self.paused_until.is_some_and(|until| until > now) {
-            return;
-        }
-        self.paused_until = None;
+        self.paused_until = self.paused_until.filter(|until| *until > now);
         loop {
+            // in a pause too: its age is the age of what waits
             if self.next.is_none() {
                 self.next = self.read(now);
             }
             let Some(record) = &self.next else { return };
-            if !self.has_room(now) || !self.pace.wait(now).is_zero() {
+            if self.paused_until.is_some() || !self.has_room(now) || !self.pace.wait(now).is_zero() {
                 return;
             }
             let (ticket, bytes, removed) = (self.window.ticket(), record.payload.len(), record.removed);
@@ -273,12 +275,15 @@ impl Sender {
     }
 
     fn show(&mut self) {
+        let waiting = self.outbox.waiting();
+        // what cannot be read grows no younger
+        self.oldest_at = self.outbox.oldest_at().or(self.oldest_at).filter(|_| waiting > 0);
         let dropped = self.window.lost() + self.shared.not_taken.load(Ordering::Relaxed);
         let figures = SpoolFigures {
             usage_bytes: self.outbox.bytes(),
             limit_bytes: self.shared.limit_bytes,
-            reports: self.outbox.waiting(),
-            oldest_at: self.outbox.oldest_at(),
+            reports: waiting,
+            oldest_at: self.oldest_at,
             removed: self.outbox.removed().plus(Removed { dropped, ..Removed::default() }),
         };
         self.outage.look(figures.removed, figures.reports);
