@@ -1,7 +1,11 @@
-//! Small values that survive a restart, each a file in `SPOOL_DIR`, replaced as a whole or not at all.
+//! Small values that survive a restart, each a file in `SPOOL_DIR`.
+//!
+//! A host id is written once, as a whole or not at all. The epoch changes with every start, also with one on a full disk, which has room
+//! for no other file: it stands in two places of one file that are written over in turn, so that one of them is always whole.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -9,6 +13,10 @@ use uuid::Uuid;
 
 const EPOCH: &str = "epoch";
 const HOST_ID: &str = "host-id";
+/// Where the two epochs stand: in disk sectors of their own, and in the block that a file with one number has anyway.
+const PLACES: [usize; 2] = [0, 512];
+/// Twenty digits, a space, eight hexadecimal digits of CRC-32 over the twenty, a newline.
+const PLACE_BYTES: usize = 20 + 1 + 8 + 1;
 
 /// The folder of kept values.
 pub(crate) struct Kept {
@@ -25,10 +33,11 @@ impl Kept {
     /// One more than at the last start, from 1, and higher than `spooled`, an epoch of which there are reports; on disk before it is
     /// used.
     pub(crate) fn next_epoch(&self, spooled: u64) -> anyhow::Result<u64> {
-        let last = match self.read(EPOCH)? {
+        let kept = self.read(EPOCH)?;
+        let last = match &kept {
             None => 0,
-            Some(text) => match text.trim().parse::<u64>() {
-                Ok(last) if last < i64::MAX as u64 => last,
+            Some(text) => match last_epoch(text.as_bytes()) {
+                Some(last) if last < i64::MAX as u64 => last,
                 _ => bail!(
                     "{} holds no epoch but {text:?}: write a number into it that is not lower than the host's last epoch",
                     self.folder.join(EPOCH).display()
@@ -38,8 +47,27 @@ impl Kept {
         let Some(next) = last.max(spooled).checked_add(1).filter(|next| i64::try_from(*next).is_ok()) else {
             bail!("the spool holds reports of epoch {spooled}, after which there is none: move it away");
         };
-        self.replace(EPOCH, &format!("{next}\n"))?;
+        match kept {
+            Some(text) => self.write_epoch_over(text.as_bytes(), last, next)?,
+            None => self.replace(EPOCH, &place(next))?,
+        }
         Ok(next)
+    }
+
+    /// Never over the last epoch: it counts while the next one is not whole.
+    fn write_epoch_over(&self, content: &[u8], last: u64, next: u64) -> anyhow::Result<()> {
+        let free = if number_at(content, PLACES[0]) == Some(last) || plain_number(content) == Some(last) {
+            PLACES[1]
+        } else {
+            PLACES[0]
+        };
+        let path = self.folder.join(EPOCH);
+        let write = || -> std::io::Result<()> {
+            let file = File::options().write(true).open(&path)?;
+            file.write_all_at(place(next).as_bytes(), free as u64)?;
+            file.sync_all()
+        };
+        write().with_context(|| format!("write {} (SPOOL_DIR)", path.display()))
     }
 
     /// The id that this host was given at its first start.
@@ -80,6 +108,32 @@ impl Kept {
     }
 }
 
+fn last_epoch(content: &[u8]) -> Option<u64> {
+    let places = PLACES.map(|start| number_at(content, start));
+    places.into_iter().chain([plain_number(content)]).flatten().max()
+}
+
+/// The epoch in one of the places, if it is whole.
+fn number_at(content: &[u8], start: usize) -> Option<u64> {
+    let bytes = content.get(start..start + PLACE_BYTES)?;
+    let epoch = std::str::from_utf8(&bytes[..20]).ok()?.parse().ok()?;
+    (bytes == place(epoch).as_bytes()).then_some(epoch)
+}
+
+/// A number alone in its line, as an operator writes it and former versions did.
+fn plain_number(content: &[u8]) -> Option<u64> {
+    let end = content.iter().position(|byte| matches!(byte, b'\n' | 0)).unwrap_or(content.len());
+    let text = std::str::from_utf8(&content[..end]).ok()?.trim();
+    // twenty digits are half of a place; no epoch has as many
+    if text.len() < 20 { text.parse().ok() } else { None }
+}
+
+fn place(epoch: u64) -> String {
+    let digits = format!("{epoch:020}");
+    let crc = crc32fast::hash(digits.as_bytes());
+    format!("{digits} {crc:08x}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +152,43 @@ mod tests {
         assert_eq!(Kept::open(&spool).unwrap().next_epoch(0).unwrap(), 4);
         // the file is older than the reports beside it
         assert_eq!(Kept::open(&spool).unwrap().next_epoch(9).unwrap(), 10);
+    }
+
+    #[test]
+    fn a_torn_epoch_is_never_lower_than_one_that_was_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::open(folder.path()).unwrap();
+        let path = folder.path().join(EPOCH);
+        // what a former version or an operator wrote, and no file
+        for first in [Some("8\n"), Some("8"), Some("8\r\n"), None] {
+            match first {
+                Some(text) => fs::write(&path, text).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            let mut used = if first.is_some() { 8 } else { kept.next_epoch(7).unwrap() };
+            for _ in 0..4 {
+                let before = fs::read(&path).unwrap();
+                let next = kept.next_epoch(0).unwrap();
+                assert_eq!(next, used + 1);
+                let after = fs::read(&path).unwrap();
+                // written up to here, or all but this byte, or with bytes that are neither
+                for cut in 0..after.len() {
+                    let mut torn = after[..cut].to_vec();
+                    torn.extend(before.iter().skip(cut));
+                    for spoilt in [None, Some(0), Some(b'9'), Some(b'\n')] {
+                        let mut torn = torn.clone();
+                        let is_new = before.get(cut) != after.get(cut);
+                        if let (Some(byte), Some(place), true) = (spoilt, torn.get_mut(cut), is_new) {
+                            *place = byte;
+                        }
+                        let last = last_epoch(&torn).unwrap();
+                        assert!(last >= used && (last <= next || spoilt.is_some()), "{last} {cut} {spoilt:?} {torn:?}");
+                    }
+                }
+                used = next;
+            }
+            assert_eq!(fs::metadata(&path).unwrap().len(), (PLACES[1] + PLACE_BYTES) as u64, "it grows no more");
+        }
     }
 
     #[test]

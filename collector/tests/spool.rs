@@ -71,14 +71,79 @@ async fn a_full_disk_stops_no_report_and_what_waited_in_memory_goes_to_the_disk(
     // now neither the disk nor Kafka takes anything
     kafka.cluster.broker_down(1).unwrap();
     let spooled = || spool_bytes(&disk.0.join("spool/spool"));
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let made = || fs::read(disk.0.join("spool/spool/made")).unwrap();
     let full = spooled();
+    for _ in 0..15 {
+        let former = made();
+        wait_until("one more report waits in memory", || made() != former);
+    }
+    assert_eq!(spooled(), full);
     disk.make_room();
     wait_until("what waited in memory is on disk", || spooled() > full + 10_000);
     kafka.cluster.broker_up(1).unwrap();
     let after =
         follow(&kafka, during.seq + 1, |report| metric(report, "collector.spool.age") < 0.5 && report.seq > during.seq + 25);
     assert_eq!(metric(&after, "collector.reports.dropped"), 0.0);
+    collector.stop().await;
+}
+
+/// Reports of all starts behind `last`, each epoch to its end: those that are missing, and the last one, the first for which `until` says so.
+fn follow_starts(kafka: &Kafka, mut last: ReportId, until: impl Fn(&HostReport) -> bool) -> (u64, ReportId) {
+    let mut missing = 0;
+    loop {
+        let report = kafka.next();
+        let id = ReportId { epoch: report.epoch, seq: report.seq };
+        if id <= last {
+            // acknowledged, and killed before it was noted
+            continue;
+        }
+        missing += if id.epoch == last.epoch {
+            id.seq - last.seq - 1
+        } else {
+            let end = report.previous.unwrap();
+            assert_eq!(end.epoch, last.epoch);
+            end.seq - last.seq + id.seq - 1
+        };
+        last = id;
+        if until(&report) {
+            return (missing, last);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_no_start_and_what_a_restart_loses_from_memory_is_missed() {
+    let (kafka, folder) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let disk = SmallDisk::mount(folder.path().join("disk"));
+    let spool = disk.0.join("spool");
+    let flags = [format!("--spool-max-bytes={LIMIT}")];
+    let collector = Collector::start(&kafka, &spool, &flags);
+    let before = follow(&kafka, 1, |report| report.seq == 3);
+    disk.fill();
+    collector.stop().await;
+    let mut last = ReportId { epoch: before.epoch, seq: before.seq };
+    let mut missing;
+    for epoch in 2..=4 {
+        let collector = Collector::start(&kafka, &spool, &flags);
+        (missing, last) = follow_starts(&kafka, last, |report| report.epoch == epoch && report.seq == 10);
+        assert_eq!(missing, 0, "what Kafka takes is not lost");
+        collector.stop().await;
+    }
+    let collector = Collector::start(&kafka, &spool, &flags);
+    (missing, last) = follow_starts(&kafka, last, |report| report.epoch == 5 && report.seq == 3);
+    assert_eq!(missing, 0);
+    kafka.cluster.broker_down(1).unwrap();
+    let made = || fs::read(spool.join("spool/made")).unwrap();
+    for _ in 0..10 {
+        let former = made();
+        wait_until("one more report waits in memory", || made() != former);
+    }
+    collector.stop().await;
+    kafka.cluster.broker_up(1).unwrap();
+    let collector = Collector::start(&kafka, &spool, &flags);
+    (missing, last) = follow_starts(&kafka, last, |report| report.epoch == 6 && report.seq == 3);
+    assert!(missing >= 9 && last.epoch == 6, "{missing}");
+    disk.make_room();
     collector.stop().await;
 }
 
