@@ -85,31 +85,27 @@ impl Backend {
         }
     }
 
-    /// Posts an encoded batch once; a second time when the token was another one meanwhile.
+    /// Posts an encoded batch once. After a refusal the next post may have another token.
     pub(crate) async fn post(&self, body: Bytes) -> Answer {
         let shown = self.token.header();
-        match self.post_once(body.clone()).await {
-            (Some(StatusCode::UNAUTHORIZED), _) if self.token.read_again(shown.as_ref()) => self.post_once(body).await.1,
-            (_, answer) => answer,
-        }
-    }
-
-    async fn post_once(&self, body: Bytes) -> (Option<StatusCode>, Answer) {
         let began_at = Instant::now();
         let request = self.request(ROUTE).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, "zstd");
-        let (status, label, answer) = match request.body(body).send().await {
+        let (label, answer) = match request.body(body).send().await {
             Ok(response) => {
                 let status = response.status();
-                (Some(status), status.as_str().to_owned(), read(response).await)
+                if status == StatusCode::UNAUTHORIZED {
+                    self.token.read_again(shown.as_ref());
+                }
+                (status.as_str().to_owned(), read(response).await)
             }
             Err(error) => {
                 let label = if error.is_timeout() { "timeout" } else { "unreachable" };
-                (None, label.to_owned(), failed(describe(error)))
+                (label.to_owned(), failed(describe(error)))
             }
         };
         metrics::histogram!("consumer_post_seconds").record(began_at.elapsed().as_secs_f64());
         metrics::counter!("consumer_posts_total", "status" => label).increment(1);
-        (status, answer)
+        answer
     }
 }
 

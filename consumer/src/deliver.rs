@@ -138,8 +138,7 @@ impl Forwarder {
 
     /// Posts once. A receipt is one for this chunk.
     async fn post(&self, partition: &Partition, body: Bytes, chunk: &[IngestRecord<'_>]) -> Answer {
-        // twice where the token was another one
-        partition.promise.within(2 * REQUEST_TIMEOUT);
+        partition.promise.within(REQUEST_TIMEOUT);
         match self.backend.post(body).await {
             Answer::Receipt(receipt) => match check_receipt(&receipt, chunk) {
                 Ok(()) => {

@@ -206,7 +206,8 @@ fn partition_status(snapshot: &Snapshot, answers: &Answers) -> Option<PartitionS
         partition: snapshot.number,
         position: snapshot.position.or_else(|| answers.starts.get(&snapshot.number).copied())?,
         end_offset: answers.ends.get(&snapshot.number).copied(),
-        waiting_since: snapshot.waiting_since,
+        // a producer may say anything, and no time of ours is that old
+        waiting_since: snapshot.waiting_since.filter(|since| *since > 0),
     })
 }
 
@@ -239,8 +240,10 @@ mod tests {
         let answers = Answers { ends: HashMap::from([(4, 9)]), starts: HashMap::from([(4, 7)]), dead_letters: None };
         let expected = PartitionStatus { partition: 4, position: 7, end_offset: Some(9), waiting_since: None };
         assert_eq!(partition_status(&snapshot, &answers), Some(expected.clone()));
-        let snapshot = Snapshot { position: Some(8), waiting_since: Some(1), ..snapshot };
-        let expected = PartitionStatus { position: 8, waiting_since: Some(1), ..expected };
-        assert_eq!(partition_status(&snapshot, &answers), Some(expected));
+        for (since, told) in [(1, Some(1)), (0, None), (-1, None)] {
+            let snapshot = Snapshot { position: Some(8), waiting_since: Some(since), ..snapshot };
+            let expected = PartitionStatus { position: 8, waiting_since: told, ..expected.clone() };
+            assert_eq!(partition_status(&snapshot, &answers), Some(expected));
+        }
     }
 }

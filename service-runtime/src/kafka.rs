@@ -140,6 +140,8 @@ impl KafkaConfig {
             .set("bootstrap.servers", &self.bootstrap_server)
             .set("client.id", "server-monitoring")
             .set("reconnect.backoff.max.ms", "2000")
+            // a broker that hangs is given up after this time; the default is a minute
+            .set("socket.timeout.ms", "20000")
             .set_log_level(RDKafkaLogLevel::Warning);
         config.set("security.protocol", name_of(self.kafka_security_protocol));
         if let Some(mechanism) = self.kafka_sasl_mechanism {

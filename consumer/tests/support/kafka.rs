@@ -14,6 +14,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::GROUP;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// The cluster's own: as many as it has brokers.
+const DEFAULT_REPLICATION: TopicReplication = TopicReplication::Fixed(-1);
 
 /// librdkafka's in-process broker with the topic and its dead-letter topic.
 pub fn mock_cluster(topic: &str, partitions: i32) -> MockCluster<'static, DefaultProducerContext> {
@@ -149,7 +151,7 @@ impl Kafka {
     }
 
     pub async fn create_topic(&self, partitions: i32) {
-        let new = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(1));
+        let new = NewTopic::new(&self.topic, partitions, DEFAULT_REPLICATION);
         self.admin().create_topics([&new], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
         self.until_partitions(partitions).await;
     }
@@ -206,5 +208,7 @@ pub fn report(number: usize) -> String {
 fn config(servers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers);
+    // not to wait for a broker that hangs for longer than the consumer does
+    config.set("socket.timeout.ms", "10000").set("topic.metadata.refresh.interval.ms", "5000");
     config
 }
