@@ -80,14 +80,11 @@ pub(crate) struct DeadLetters {
 impl DeadLetters {
     pub(crate) fn new(kafka: &KafkaConfig, health: Health) -> anyhow::Result<DeadLetters> {
         let producer = kafka
-            .client_config()
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
+            .producer_config()
             // a topic that was there before us may have Kafka's default limit, below the largest report as it stands
             .set("compression.type", "zstd")
             .set("message.max.bytes", DEAD_LETTER_MESSAGE_BYTES.to_string())
             .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
-            .set("allow.auto.create.topics", "false")
             .create()?;
         Ok(DeadLetters { producer, topic: kafka.dead_letter_topic(), outages: Outages::new("dead letters", health) })
     }

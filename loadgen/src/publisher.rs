@@ -40,9 +40,7 @@ impl ProducerContext for Deliveries {
 impl Publisher {
     pub(crate) fn new(kafka: &KafkaConfig, delivery_timeout: Duration, tally: Arc<Tally>) -> anyhow::Result<Publisher> {
         let producer = kafka
-            .client_config()
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
+            .producer_config()
             .set("compression.type", "lz4")
             .set("linger.ms", "10")
             .set("message.max.bytes", TOPIC_MESSAGE_BYTES.to_string())

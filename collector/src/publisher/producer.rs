@@ -30,17 +30,13 @@ pub(crate) struct Outcome {
 
 impl Producer {
     pub(crate) fn new(kafka: &KafkaConfig) -> anyhow::Result<Producer> {
-        let mut config = kafka.client_config();
+        let mut config = kafka.producer_config();
         config
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
             .set("message.max.bytes", TOPIC_MESSAGE_BYTES.to_string())
             // never: the report waits in the spool anyway
             .set("message.timeout.ms", "0")
-            // the topic is made with its own settings, never with the cluster's defaults by asking for it
-            .set("allow.auto.create.topics", "false")
             .set("topic.metadata.propagation.max.ms", TOPIC_PROPAGATION.as_millis().to_string());
         let client =
             BaseProducer::from_config_and_context(&config, Deliveries::default()).context("create the Kafka producer")?;
