@@ -62,7 +62,7 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
     tasks.spawn("values", live::follow_values(store.clone(), live.clone(), shutdown.clone()));
     tasks.spawn("silent hosts", upkeep::announce_silent_hosts(store.clone(), live.clone(), shutdown.clone()));
     tasks.spawn("retention", upkeep::remove_old(store.clone(), config.raw_retention_days, shutdown.clone()));
-    tasks.spawn("database watch", watch::watch_database(store.clone(), health, shutdown.clone()));
+    tasks.spawn("database watch", watch::watch_database(store.clone(), ingest.clock(), health, shutdown.clone()));
     info!(address = %listener.local_addr().context("read the address")?, "api-backend listens");
     let app = api::App::new(&config, store.clone(), ingest, live, shutdown.clone())?;
     tasks.spawn("api", api::serve(app, listener, shutdown));

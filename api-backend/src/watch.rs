@@ -3,13 +3,16 @@
 //! A transaction that failed makes it not ready at once. From then on, and when the database says that it is read-only, the watch
 //! writes itself: a balancer may send nobody here any more who would find out that it works again.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use service_runtime::{Health, Shutdown};
 use tokio::time::timeout;
 
+use crate::ingest::Clock;
 use crate::store::{Probe, Store, WriteState};
+use crate::time::now_ms;
 
 /// What is wrong is seen within a pause and the time for an answer, together less than two seconds.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -17,9 +20,10 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// How long a failure is believed more than a small write that worked after it: the disk may have place for that one alone.
 const BELIEVED: Duration = Duration::from_secs(1);
 const CHECK: &str = "database";
+const CLOCK_CHECK: &str = "clock";
 
-/// Keeps the readiness check `database` true, until shutdown.
-pub async fn watch_database(store: Store, health: Health, shutdown: Shutdown) -> anyhow::Result<()> {
+/// Keeps the readiness checks `database` and `clock` true, until shutdown.
+pub async fn watch_database(store: Store, clock: Arc<Clock>, health: Health, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut probe = store.probe();
     loop {
         let looked = timeout(ANSWER, look(&store, &mut probe)).await;
@@ -28,6 +32,7 @@ pub async fn watch_database(store: Store, health: Health, shutdown: Shutdown) ->
             Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
         };
         health.set(CHECK, state);
+        health.set(CLOCK_CHECK, clock.check(now_ms(), Instant::now()));
         tokio::select! {
             () = shutdown.requested() => return Ok(()),
             () = store.writes.changed() => {}

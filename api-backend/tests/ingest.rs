@@ -458,3 +458,27 @@ async fn a_replay_of_removed_reports_stores_nothing_but_what_was_missing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_backend_whose_clock_was_set_back_rejects_nothing() {
+    let database = support::Database::sqlite();
+    let (backend, admin) = Backend::start_with_admin(&database.url).await;
+    admin.becomes(true).await;
+    let now = now_ms();
+    backend.ingest(&[report("a", now - seconds(2), 0.1, &[])]).await;
+    // a host's clock is ahead: it is rejected
+    let ahead = |host: &str| batch(&[report(host, now + seconds(3_600), 0.1, &[]), report("b", now, 0.1, &[])]);
+    let (status, receipt) = backend.ingest_raw(&ahead("a")).await;
+    assert_eq!((status, &receipt["rejected"][0]["offset"]), (StatusCode::OK, &json!(0)));
+    // reports of it came an hour from now: it is ours that is behind
+    let sql = format!("UPDATE hosts SET last_received_at = {} WHERE host_id = 'a'", now + seconds(3_600));
+    support::execute(&mut database.connect().await, &sql).await;
+    let before = database.dump().await;
+    let (status, problem) = backend.ingest_raw(&ahead("a")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("clock is behind by 3"), "{problem}");
+    assert_eq!(database.dump().await, before);
+    admin.becomes(false).await;
+    assert!(admin.problems().await.contains("clock"));
+    backend.stop().await;
+}

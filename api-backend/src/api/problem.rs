@@ -7,6 +7,7 @@ use serde_json::json;
 use tracing::error;
 
 use crate::history::HistoryError;
+use crate::ingest::IngestError;
 use crate::store::{StoreError, TransactionError};
 
 /// Seconds after which a client may try again when the database is away.
@@ -106,6 +107,18 @@ impl TransactionError for ChangeError {
         match self {
             ChangeError::Problem(_) => None,
             ChangeError::Store(error) => Some(error),
+        }
+    }
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Problem {
+        match error {
+            IngestError::Store(error) => error.into(),
+            IngestError::ClockBehind(detail) => {
+                error!(detail, "a batch is refused");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
         }
     }
 }

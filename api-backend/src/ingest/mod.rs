@@ -6,30 +6,46 @@
 mod accounting;
 mod apply;
 mod batch;
+mod clock;
 mod inventory;
 mod name;
 mod rules;
 mod times;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::{error, warn};
-use wire_model::{IngestReceipt, Rejection};
+use wire_model::{IngestReceipt, Rejection, limits};
 
 pub use batch::{BatchError, DecodedBatch, DecodedReport, RejectedReport, decode_payload};
+pub use clock::{CLOCK_BEHIND_MS, Clock};
 pub use name::ReportName;
 pub use times::SHIFT_MS_MAX;
 
 use self::apply::{Outcome, Part};
 use crate::live::Live;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::time::{DAY_MS, now_ms};
+
+/// Why nothing of a batch was stored: it may be sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// In the database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Every report seems to be from the future.
+    #[error("{0}")]
+    ClockBehind(String),
+}
 
 /// Takes batches. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
     store: Store,
     live: Live,
+    clock: Arc<Clock>,
     retention_ms: i64,
     rules: Arc<rules::RuleCache>,
     inventories: Arc<inventory::InventoryCache>,
@@ -39,12 +55,18 @@ impl Ingest {
     /// Writes to `store`, where reports are kept for so many days, and wakes `live` after every commit.
     pub fn new(store: Store, live: Live, raw_retention_days: u32) -> Ingest {
         let retention_ms = i64::from(raw_retention_days) * DAY_MS;
-        Ingest { store, live, retention_ms, rules: Arc::default(), inventories: Arc::default() }
+        Ingest { store, live, clock: Arc::default(), retention_ms, rules: Arc::default(), inventories: Arc::default() }
+    }
+
+    /// What is known of our clock.
+    pub fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
     }
 
     /// Stores what can be stored and says what cannot; returns after COMMIT.
-    pub async fn accept(&self, batch: DecodedBatch) -> Result<IngestReceipt, StoreError> {
-        let started = std::time::Instant::now();
+    pub async fn accept(&self, batch: DecodedBatch) -> Result<IngestReceipt, IngestError> {
+        let started = Instant::now();
+        self.check_clock(&batch).await?;
         let whole = Part { partition: batch.partition, reports: &batch.reports, rejected: &batch.rejected };
         let mut outcome = self.apply_in_parts(whole).await?;
         let unreadable =
@@ -55,6 +77,24 @@ impl Ingest {
         metrics::histogram!("ingest_transaction_seconds").record(started.elapsed().as_secs_f64());
         outcome.count();
         Ok(IngestReceipt { stored: outcome.stored, duplicate: outcome.duplicate, rejected: outcome.rejected })
+    }
+
+    /// Reports from the future may show that our own clock was set back: then those hosts' reports of before came later than now. Of hosts
+    /// that nobody heard of before nothing is known, so that one wrong clock among them is not taken for ours.
+    async fn check_clock(&self, batch: &DecodedBatch) -> Result<(), IngestError> {
+        let now = now_ms();
+        let named = batch.rejected.iter().filter_map(|rejected| rejected.name.as_ref());
+        let future = named.filter(|name| name.at > now + limits::FUTURE_MS).map(|name| name.host_id.as_str());
+        let host_ids: Vec<&str> = future.collect::<BTreeSet<_>>().into_iter().collect();
+        if host_ids.is_empty() {
+            return Ok(());
+        }
+        let received_at = store::hosts::last_received(&mut *self.store.read().await?, &host_ids).await?;
+        let instant = Instant::now();
+        if let Some(at) = received_at {
+            self.clock.saw(at, instant);
+        }
+        self.clock.check(now, instant).map_err(IngestError::ClockBehind)
     }
 
     async fn apply_with_patience(&self, part: Part<'_>) -> Result<Outcome, StoreError> {

@@ -129,6 +129,13 @@ pub async fn get(connection: &mut Connection, host_key: i64) -> Result<Option<Ho
     sqlx::query(AssertSqlSafe(sql)).bind(host_key).fetch_optional(connection).await?.as_ref().map(host).transpose()
 }
 
+/// When a report of any of these hosts came last; `None` when none is known.
+pub async fn last_received(connection: &mut Connection, host_ids: &[&str]) -> Result<Option<i64>> {
+    let sql = format!("SELECT MAX(last_received_at) FROM hosts WHERE host_id IN ({})", placeholders(host_ids.len()));
+    let query = host_ids.iter().fold(sqlx::query_scalar(AssertSqlSafe(sql)), |query, host_id| query.bind(*host_id));
+    Ok(query.fetch_one(connection).await?)
+}
+
 /// Ids of hosts that went silent and were not announced as down.
 pub async fn silent(connection: &mut Connection, now: i64) -> Result<Vec<String>> {
     let sql = format!("SELECT host_id FROM hosts WHERE {SILENT} ORDER BY host_id");
