@@ -124,7 +124,7 @@ impl Hops {
 /// What the hops are judged by.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
-    /// The hosts whose newest reports are oldest, of those that are not silent for [`HOST_FORGOTTEN_MS`].
+    /// All hosts.
     pub hosts: Vec<HostView>,
     /// Gaps found within [`LOSS_SHOWN_MS`].
     pub loss: RecentLoss,
@@ -160,12 +160,18 @@ pub fn lag_records(partition: &PartitionRow) -> Option<i64> {
 }
 
 impl Evidence {
-    /// For how long at most a report may have been on its way behind the collectors: the longest wait in Kafka that was heard of, or the time in
-    /// which no consumer was.
+    /// For how long at most a report may have been on its way behind the collectors: the longest wait in Kafka that was heard of, with the
+    /// time since then, in which it may have gone on. While no consumer is heard nobody knows: any time.
     pub fn behind_collectors_ms(&self, now: i64) -> i64 {
-        let silent_ms = self.consumer_heard_at.map_or(0, |heard_at| now - heard_at);
-        let silent_ms = if silent_ms > CONSUMER_SILENT_MS { silent_ms } else { 0 };
-        longest_lag_ms(&self.partitions).max(silent_ms)
+        if !self.is_consumer_heard(now) {
+            return HOST_FORGOTTEN_MS;
+        }
+        let wait_ms = |partition: &PartitionRow| lag_ms(partition).unwrap_or(0) + (now - partition.heard_at).max(0);
+        self.partitions.iter().map(wait_ms).max().unwrap_or(0)
+    }
+
+    fn is_consumer_heard(&self, now: i64) -> bool {
+        self.consumer_heard_at.is_some_and(|heard_at| now - heard_at <= CONSUMER_SILENT_MS)
     }
 }
 
@@ -253,7 +259,7 @@ fn backend(evidence: &Evidence, now: i64) -> Hop {
     if rejected > 0 {
         words.push(format!("{} records were rejected: they are in the dead-letter topic", grouped(rejected)));
     }
-    let is_heard = evidence.consumer_heard_at.is_some_and(|heard_at| now - heard_at <= CONSUMER_SILENT_MS);
+    let is_heard = evidence.is_consumer_heard(now);
     let stuck_since = evidence
         .stored_at
         .filter(|stored_at| is_heard && longest_lag_ms(&evidence.partitions) > LAG_MS && now - stored_at > LAG_MS);
@@ -351,13 +357,19 @@ mod tests {
         check(
             &|evidence| {
                 evidence.consumer_heard_at = Some(NOW - 45_000);
-                evidence.hosts = vec![host("db-01", 46_000, 44_000, 0.0)];
+                // what does not come by way of consumers does not come at all; one was silent before
+                evidence.partitions = vec![partition(0, 0, None, 45_000), partition(3, 0, None, 45_000)];
+                evidence.hosts = vec![host("a", 46_000, 45_500, 0.0), host("b", 90_000, 90_000, 0.0)];
+                evidence.stored_at = Some(NOW - 45_500);
             },
             Status::Behind,
             "nothing heard of any consumer for 45 s",
         );
         check(
-            &|evidence| evidence.partitions[0] = partition(0, 0, None, 45_000),
+            &|evidence| {
+                evidence.partitions[0] = partition(0, 0, None, 45_000);
+                evidence.hosts.push(host("b", 47_000, 46_500, 0.0));
+            },
             Status::Behind,
             "consumer group: nothing heard of partition 0 for 45 s",
         );
@@ -372,6 +384,13 @@ mod tests {
             &|evidence| evidence.hosts = vec![host("a", 30_000, 30_000, 0.0), host("b", 40_000, 40_000, 0.0)],
             Status::Behind,
             "collector b: nothing has come for 40 s (and 1 more)",
+        );
+        // 10 s that a host may be silent, and 40 ms and 4 s that a record may have waited
+        check(&|evidence| evidence.hosts = vec![host("a", 14_040, 14_040, 0.0)], Status::Ok, "all hops keep up");
+        check(
+            &|evidence| evidence.hosts = vec![host("a", 14_041, 14_041, 0.0)],
+            Status::Behind,
+            "collector a: nothing has come for 14 s",
         );
         check(&|evidence| evidence.hosts = vec![host("a", i64::MAX / 4, i64::MAX / 4, 0.0)], Status::Ok, "all hops keep up");
         check(

@@ -163,7 +163,14 @@ async fn consumers_say_how_far_behind_they_are() {
             })
         };
         let post = async |body: &Value| backend.call(Method::POST, "/pipeline/consumers", Some(body)).await;
-        for to_offset in [8, 9, 9, 8] {
+        for to_offset in [8, 8] {
+            assert_eq!(post(&status(None, to_offset)).await.0, StatusCode::NO_CONTENT);
+        }
+        // one that has grown is new
+        support::execute(&mut database.connect().await, "UPDATE skipped_records SET detected_at = 1").await;
+        assert_eq!(post(&status(None, 8)).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(backend.call(Method::GET, "/pipeline", None).await.1["skipped"], json!([]));
+        for to_offset in [9, 9, 8] {
             assert_eq!(post(&status(None, to_offset)).await.0, StatusCode::NO_CONTENT);
         }
         let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
@@ -343,6 +350,43 @@ async fn a_collector_that_lost_its_folder_is_counted_anew() {
         let gaps: Vec<_> =
             body["gaps"]["items"].as_array().unwrap().iter().map(|gap| (gap["from_seq"].clone(), gap["lost"].clone())).collect();
         assert_eq!(gaps, [(json!(4), json!(2)), (Value::Null, json!(3))]);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_collector_that_is_behind_is_counted() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let now = now_ms();
+        let at = |n: i64| report(&format!("host-{n:02}"), now - 60_000 - n, 0.1, &[]);
+        let mut reports: Vec<_> = (0..50).map(at).collect();
+        for (n, report) in reports.iter_mut().enumerate() {
+            // half of them have slow clocks and nothing to send
+            let age = if n % 2 == 0 { 100.0 } else { 0.1 };
+            report.metrics.insert("collector.spool.age".to_owned(), Some(age));
+        }
+        backend.ingest(&reports).await;
+        backend.ingest(&(50..75).map(at).collect::<Vec<_>>()).await;
+        let status = json!({
+            "consumer": "c", "group": "g", "version": "1", "topic": "t", "skipped": [], "dead_letters": null,
+            "partitions": [{"partition": 0, "position": 1, "end_offset": 1, "waiting_since": null}],
+        });
+        backend.call(Method::POST, "/pipeline/consumers", Some(&status)).await;
+        let sql = format!("UPDATE hosts SET last_received_at = {} WHERE host_id >= 'host-50'", now - 60_000);
+        support::execute(&mut database.connect().await, &sql).await;
+        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let words = body["hops"]["collectors"]["summary"].as_str().unwrap();
+        assert!(
+            words.contains("collector host-48.example: oldest unsent report is 6") && words.contains("old (and 24 more)"),
+            "{words}"
+        );
+        assert!(
+            words.contains("collector host-74.example: nothing has come for 6") && words.ends_with("s (and 24 more)"),
+            "{words}"
+        );
+        assert_eq!(body["hosts"].as_array().unwrap().len(), 20);
         backend.stop().await;
     })
     .await;

@@ -19,12 +19,6 @@ const TOPIC_CHARS: usize = 249;
 pub(super) async fn report_consumer(State(app): State<App>, Body(status): Body<ConsumerStatus>) -> Result<StatusCode, Problem> {
     check(&status).map_err(Problem::unprocessable)?;
     app.store.with_patience(|| save(&app.store, &status)).await?;
-    for partition in &status.partitions {
-        let labels = [("topic", status.topic.clone()), ("partition", partition.partition.to_string())];
-        if let Some(end) = partition.end_offset {
-            metrics::gauge!("pipeline_partition_lag_records", &labels).set((end - partition.position).max(0) as f64);
-        }
-    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -12,6 +12,7 @@ use super::extract::{Params, Part, id, limit};
 use super::machines::newest_report;
 use super::violations::Range;
 use super::{App, Problem};
+use crate::ingest::decode_payload;
 use crate::ledger::{Counts, Gap, HOUR_MS, hour_of};
 use crate::pipeline::{self, Collector, Evidence, HostView};
 use crate::store::consumers::{self, DeadLettersRow, PartitionRow, SkippedRow};
@@ -27,6 +28,8 @@ const RANGE_MAX_MS: i64 = 31 * 24 * HOUR_MS;
 const HOST_RANGE_MAX_MS: i64 = 400 * 24 * HOUR_MS;
 /// Hosts that are shown of each sort: whose newest report is oldest, and of which most is missing.
 const WORST_HOSTS: i64 = 20;
+/// Hosts whose reports are read only to count them.
+const FIGURES_MAX: usize = 1_000;
 /// Skipped ranges that are shown, the newest.
 const SKIPPED_MAX: i64 = 100;
 const DEFAULT_GAPS: i64 = 100;
@@ -60,8 +63,9 @@ pub(super) async fn show_pipeline(
     let recently = now - pipeline::LOSS_SHOWN_MS;
     let all = store::hosts::all(connection).await?;
     let stored_at = all.iter().map(|host| host.last_received_at).max().filter(|at| *at > 0);
-    let hosts = read_hosts(connection, worst(all, &missing, now)).await?;
-    let evidence = Evidence {
+    let (shown, others) = worst(all, &missing, now);
+    let hosts = read_hosts(connection, shown).await?;
+    let mut evidence = Evidence {
         hosts: hosts.iter().map(|host| host.view.clone()).collect(),
         loss: store::ledger::recent_loss(connection, recently).await?,
         skipped: consumers::recently_skipped(connection, recently).await?,
@@ -70,10 +74,11 @@ pub(super) async fn show_pipeline(
         stored_at,
         partitions,
     };
+    let lag_ms = evidence.behind_collectors_ms(now);
+    evidence.hosts.extend(read_views(connection, &others, |view| view.collector(now, lag_ms)).await?);
     let hops = pipeline::judge(&evidence, now);
     let skipped = consumers::skipped(connection, from, to, SKIPPED_MAX).await?;
     let dead_letters = consumers::dead_letters(connection).await?;
-    let lag_ms = evidence.behind_collectors_ms(now);
     Ok(Json(json!({
         "from": rfc3339(from),
         "to": rfc3339(to),
@@ -156,16 +161,43 @@ fn bounded(range: &Range, now: i64, longest_ms: i64) -> Result<(i64, i64), Probl
     Ok((from, to))
 }
 
-/// The hosts to show: whose newest report is oldest, and of which most is missing.
-fn worst(mut hosts: Vec<HostRow>, missing: &BTreeMap<i64, Counts>, now: i64) -> Vec<HostRow> {
+/// The hosts to show: whose newest report is oldest, and of which most is missing; and the others.
+fn worst(mut hosts: Vec<HostRow>, missing: &BTreeMap<i64, Counts>, now: i64) -> (Vec<HostRow>, Vec<HostRow>) {
     hosts.sort_by_key(|host| (host.last_report_at, host.host_key));
     let mut left = WORST_HOSTS;
-    hosts.retain(|host| {
+    hosts.into_iter().partition(|host| {
         let is_shown = left > 0 && host.last_report_at > 0 && now - host.last_received_at <= pipeline::HOST_FORGOTTEN_MS;
         left -= i64::from(is_shown);
         is_shown || missing.contains_key(&host.host_key)
-    });
-    hosts
+    })
+}
+
+/// Hosts that are counted without being shown. Reports are read of those alone that seem to send a backlog.
+async fn read_views(
+    connection: &mut Connection,
+    rows: &[HostRow],
+    collector: impl Fn(&HostView) -> Collector,
+) -> Result<Vec<HostView>, StoreError> {
+    let view = |row: &HostRow| HostView {
+        name: row.host_id.clone(),
+        interval_ms: row.interval_ms,
+        newest_at: row.last_report_at,
+        received_at: row.last_received_at,
+        spool_age: None,
+    };
+    let mut views: Vec<_> = rows.iter().filter(|row| row.last_report_at > 0).map(|row| (row.host_key, view(row))).collect();
+    views.sort_by_key(|(_, view)| view.newest_at);
+    let sending = views.iter().filter(|(_, view)| matches!(collector(view), Collector::Sending(_)));
+    let keys: Vec<i64> = sending.map(|(key, _)| *key).take(FIGURES_MAX).collect();
+    let payloads = store::reports::newest(connection, &keys).await?;
+    for (key, view) in &mut views {
+        if let Some(payload) = payloads.get(key) {
+            let report = decode_payload(payload).map_err(StoreError::Corrupt)?;
+            view.name.clone_from(&report.host.name);
+            view.spool_age = report.metrics.get("collector.spool.age").copied().flatten();
+        }
+    }
+    Ok(views.into_iter().map(|(_, view)| view).collect())
 }
 
 /// A host with what its newest report says.

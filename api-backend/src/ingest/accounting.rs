@@ -244,13 +244,14 @@ pub(super) async fn account_for_unknown(
     Ok(())
 }
 
-/// What is missing by these changes that was not before, for the metrics.
-pub(super) fn missing(changes: &Changes) -> Counts {
-    let mut sum = Counts::default();
+/// What rises by these changes and what falls, each as a sum, for the metrics.
+pub(super) fn gained_and_lost(changes: &Changes) -> (Counts, Counts) {
+    let (mut gained, mut lost) = (Counts::default(), Counts::default());
     for (_, _, counts) in changes {
-        sum += *counts;
+        gained += counts.map(|count| count.max(0));
+        lost += counts.map(|count| (-count).max(0));
     }
-    sum
+    (gained, lost)
 }
 
 fn position(host: &HostRow) -> Option<ReportId> {

@@ -64,8 +64,10 @@ pub(super) struct Outcome {
     pub(super) rejected: Vec<Rejection>,
     /// Machines in the stored reports.
     samples: usize,
-    /// What the ledger got to know.
+    /// What the ledger got to know,
     ledger: Counts,
+    /// and what it takes back: missing ones that came after all, or are of another kind.
+    recovered: Counts,
 }
 
 impl Outcome {
@@ -75,6 +77,7 @@ impl Outcome {
         self.rejected.extend(other.rejected);
         self.samples += other.samples;
         self.ledger += other.ledger;
+        self.recovered += other.recovered;
     }
 
     /// Into the metrics.
@@ -86,12 +89,13 @@ impl Outcome {
         reports("rejected", self.rejected.len());
         metrics::counter!("ingest_samples_total").increment(self.samples as u64);
         let ledger = self.ledger;
-        metrics::counter!("ledger_late_reports_total").increment(ledger.late.max(0).cast_unsigned());
-        for (kind, count) in
-            [("thinned", ledger.thinned), ("dropped", ledger.dropped), ("damaged", ledger.damaged), ("lost", ledger.lost)]
-        {
-            // one that comes after all takes it back: a gauge that only this process moves
-            metrics::gauge!("ledger_missing_reports", "kind" => kind).increment(count as f64);
+        metrics::counter!("ledger_late_reports_total").increment(ledger.late.cast_unsigned());
+        for (name, counts) in [("ledger_missing_reports_total", ledger), ("ledger_recovered_reports_total", self.recovered)] {
+            for (kind, count) in
+                [("thinned", counts.thinned), ("dropped", counts.dropped), ("damaged", counts.damaged), ("lost", counts.lost)]
+            {
+                metrics::counter!(name, "kind" => kind).increment(count.cast_unsigned());
+            }
         }
     }
 }
@@ -150,7 +154,7 @@ impl Ingest {
         let unknown: Vec<_> = part.rejected.iter().filter(of_no_host).collect();
         accounting::account_for_unknown(connection, dialect, &unknown, delivery, &mut changes).await?;
         store::ledger::add(connection, dialect, &changes).await?;
-        outcome.ledger = accounting::missing(&changes);
+        (outcome.ledger, outcome.recovered) = accounting::gained_and_lost(&changes);
         store::events::append(connection, &events, now).await?;
         transaction.commit().await?;
         for (host_key, inventory) in inventories {

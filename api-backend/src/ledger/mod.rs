@@ -51,6 +51,21 @@ impl Counts {
         self.stored + self.rejected + self.missing()
     }
 
+    /// The same function of each.
+    #[must_use]
+    pub fn map(&self, of: impl Fn(i64) -> i64) -> Counts {
+        Counts {
+            stored: of(self.stored),
+            late: of(self.late),
+            duplicate: of(self.duplicate),
+            rejected: of(self.rejected),
+            thinned: of(self.thinned),
+            dropped: of(self.dropped),
+            damaged: of(self.damaged),
+            lost: of(self.lost),
+        }
+    }
+
     /// Made and neither stored nor rejected.
     pub fn missing(&self) -> i64 {
         self.thinned + self.dropped + self.damaged + self.lost

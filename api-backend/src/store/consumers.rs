@@ -105,9 +105,9 @@ async fn save_skipped(connection: &mut Connection, dialect: Dialect, status: &Co
             continue;
         }
         for range in skipped {
-            let sql = "UPDATE skipped_records SET to_offset = ? \
+            let sql = "UPDATE skipped_records SET to_offset = ?, detected_at = ? \
                        WHERE topic = ? AND partition_number = ? AND from_offset = ? AND to_offset < ?";
-            let query = sqlx::query(sql).bind(range.to_offset).bind(&status.topic).bind(i64::from(range.partition));
+            let query = sqlx::query(sql).bind(range.to_offset).bind(now).bind(&status.topic).bind(i64::from(range.partition));
             query.bind(range.from_offset).bind(range.to_offset).execute(&mut *connection).await?;
         }
     }
