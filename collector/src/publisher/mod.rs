@@ -48,13 +48,22 @@ pub(crate) struct Handover {
     reports: SyncSender<Record>,
     /// Not taken since the last one that was.
     untold: u64,
-    not_taken: Arc<AtomicU64>,
+    not_taken: Arc<NotTaken>,
+}
+
+/// Reports that found the channel full.
+#[derive(Default)]
+pub(crate) struct NotTaken {
+    /// Since the start.
+    reports: AtomicU64,
+    /// The number of the last one.
+    last_seq: AtomicU64,
 }
 
 impl Publisher {
     pub(crate) fn new(config: &Config, spool: Spool, board: SpoolBoard, health: Health) -> anyhow::Result<Publisher> {
         let (sender, reports) = sync_channel(HANDOVER_REPORTS);
-        let (not_taken, topic_is_missing) = (Arc::<AtomicU64>::default(), Arc::<Notify>::default());
+        let (not_taken, topic_is_missing) = (Arc::<NotTaken>::default(), Arc::<Notify>::default());
         let shared = Shared {
             kafka: config.kafka.clone(),
             interval: config.interval(),
@@ -92,11 +101,13 @@ impl Handover {
     pub(crate) fn publish(&mut self, mut record: Record) {
         produced();
         record.removed.dropped += self.untold;
+        let seq = record.id.seq;
         match self.reports.try_send(record) {
             Ok(()) => self.untold = 0,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.untold += 1;
-                self.not_taken.fetch_add(1, Ordering::Relaxed);
+                self.not_taken.reports.fetch_add(1, Ordering::Relaxed);
+                self.not_taken.last_seq.store(seq, Ordering::Relaxed);
             }
         }
     }
@@ -116,4 +127,31 @@ async fn keep_topic(kafka: KafkaConfig, is_missing: Arc<Notify>, shutdown: Shutd
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use wire_model::{Removed, ReportId};
+
+    use super::*;
+
+    #[test]
+    fn reports_that_nobody_took_before_the_end_are_missed_by_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::try_parse_from(["collector", "--bootstrap-server=127.0.0.1:1"]).unwrap();
+        let open = || Spool::open(folder.path(), config.spool_max_bytes).unwrap();
+        let Publisher { sender, mut handover, reports, .. } =
+            Publisher::new(&config, open(), SpoolBoard::default(), Health::new()).unwrap();
+        let id = |seq| ReportId { epoch: 3, seq };
+        for seq in 1..=HANDOVER_REPORTS as u64 + 2 {
+            handover.publish(Record { id: id(seq), key: "this".to_owned(), payload: b"{}".to_vec(), ..Record::default() });
+        }
+        drop(handover);
+        sender.run(&reports).unwrap();
+        let mut spool = open();
+        assert_eq!(spool.last("this"), Some(id(HANDOVER_REPORTS as u64 + 2)));
+        let kept: Vec<_> = std::iter::from_fn(|| spool.read().unwrap()).map(|record| (record.id.seq, record.removed)).collect();
+        assert_eq!(kept, (1..=HANDOVER_REPORTS as u64).map(|seq| (seq, Removed::default())).collect::<Vec<_>>());
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use spool::{AppendError, Record, Spool};
-use wire_model::Removed;
+use wire_model::{Removed, ReportId};
 
 /// Reports in memory while the disk takes none: more than an hour of a host without containers.
 const TAIL_BYTES: usize = 4 * 1024 * 1024;
@@ -20,6 +20,8 @@ pub(crate) struct Outbox {
     untold: Removed,
     /// Dropped here since the start.
     dropped: u64,
+    /// The last report that came, and whose it is.
+    last: Option<(ReportId, String)>,
     /// Why the disk does not take reports.
     problem: Option<String>,
 }
@@ -27,7 +29,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn new(spool: Spool) -> Outbox {
         let (tail, untold) = (VecDeque::new(), Removed::default());
-        Outbox { spool, tail, tail_bytes: 0, tail_read: 0, untold, dropped: 0, problem: None }
+        Outbox { spool, tail, tail_bytes: 0, tail_read: 0, untold, dropped: 0, last: None, problem: None }
     }
 
     /// Keeps a report behind all others.
@@ -43,6 +45,14 @@ impl Outbox {
         // a restart would not know that there were more
         if self.spool.last_of_all() != Some(id) {
             self.spool.note_made(id, &key);
+        }
+        self.last = Some((id, key));
+    }
+
+    /// Reports up to this number were made, whether they came here or not.
+    pub(crate) fn note_made(&mut self, seq: u64) {
+        if let Some((last, key)) = self.last.as_ref().filter(|(last, _)| last.seq < seq) {
+            self.spool.note_made(ReportId { seq, ..*last }, key);
         }
     }
 

@@ -2,7 +2,7 @@
 //! Kafka has acknowledged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use spool::Record;
 use tokio::sync::Notify;
 use wire_model::Removed;
 
-use super::CHECK;
 use super::figures::{SpoolBoard, SpoolFigures};
 use super::outage::Outage;
 use super::outbox::Outbox;
 use super::pace::Pace;
 use super::producer::{Outcome, Producer};
 use super::window::Window;
+use super::{CHECK, NotTaken};
 use crate::telemetry::{delivered, spool_is};
 
 /// A report that is on its way for longer makes the collector not ready, and holds the others back: what Kafka's client has would all
@@ -43,8 +43,7 @@ pub(crate) struct Shared {
     pub(crate) limit_bytes: u64,
     pub(crate) health: Health,
     pub(crate) board: SpoolBoard,
-    /// Reports that found the channel full.
-    pub(crate) not_taken: Arc<AtomicU64>,
+    pub(crate) not_taken: Arc<NotTaken>,
     /// Wakes the task that creates the topic.
     pub(crate) topic_is_missing: Arc<Notify>,
 }
@@ -110,6 +109,7 @@ impl Sender {
             }
             self.work(Instant::now())?;
         }
+        self.outbox.note_made(self.shared.not_taken.last_seq.load(Ordering::Relaxed));
         let deadline = Instant::now() + FLUSH;
         while Instant::now() < deadline && !self.window.is_idle() && self.failure.is_none() {
             std::thread::sleep(LOOK_SOON);
@@ -278,7 +278,7 @@ impl Sender {
         let waiting = self.outbox.waiting();
         // what cannot be read grows no younger
         self.oldest_at = self.outbox.oldest_at().or(self.oldest_at).filter(|_| waiting > 0);
-        let dropped = self.window.lost() + self.shared.not_taken.load(Ordering::Relaxed);
+        let dropped = self.window.lost() + self.shared.not_taken.reports.load(Ordering::Relaxed);
         let figures = SpoolFigures {
             usage_bytes: self.outbox.bytes(),
             limit_bytes: self.shared.limit_bytes,
