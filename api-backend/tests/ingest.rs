@@ -245,7 +245,7 @@ async fn the_ledger_of_several_backends_is_exact() {
         for (status, receipt) in futures_util::future::join_all(both).await {
             assert_eq!(status, StatusCode::OK, "{receipt}");
         }
-        let (_, body) = other.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = other.call(Method::GET, &support::fresh_pipeline(), None).await;
         let total = |word: &str| body["ledger"]["totals"][word].as_i64().unwrap();
         assert_eq!(
             (total("stored"), total("duplicate"), total("rejected")),
@@ -390,7 +390,7 @@ async fn a_refused_report_among_many_is_found_by_halving() {
         let transactions: i64 =
             sqlx::query_scalar("SELECT COUNT(DISTINCT received_at) FROM reports").fetch_one(&mut database.connect().await).await.unwrap();
         assert!(transactions <= 1 + 10, "{transactions}");
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         let totals = &body["ledger"]["totals"];
         assert_eq!((&totals["stored"], &totals["rejected"], &totals["lost"]), (&json!(count), &json!(1), &json!(0)), "{totals}");
         backend.stop().await;
@@ -426,7 +426,7 @@ async fn reports_of_one_time_are_all_stored_as_far_as_there_is_place() {
         assert_eq!((receipt.stored, receipt.rejected.len()), (usize::try_from(shift).unwrap(), 0));
         let receipt = backend.ingest(&[numbered(27, 0)]).await;
         assert!(receipt.stored == 0 && receipt.rejected[0].reason.contains("have the same time"), "{receipt:?}");
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         let totals = &body["ledger"]["totals"];
         assert_eq!((&totals["stored"], &totals["rejected"], &totals["lost"]), (&json!(26), &json!(1), &json!(0)), "{totals}");
         backend.stop().await;

@@ -52,7 +52,7 @@ async fn an_upgrade_calls_nothing_lost() {
             .ingest(&[numbered("set-back", 111, -298), numbered("set-back", 112, -296), numbered("set-back", 113, -294)])
             .await;
         let totals = async || {
-            let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+            let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
             ["expected", "stored", "duplicate", "lost"].map(|word| body["ledger"]["totals"][word].as_i64().unwrap())
         };
         assert_eq!(totals().await, [3, 3, 2, 0]);

@@ -4,6 +4,8 @@
 
 mod support;
 
+use api_backend::ledger::Gap;
+use api_backend::store::{self, ledger::RECENT_ROWS};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::{Backend, now_ms, on_every_database, report};
@@ -23,7 +25,7 @@ fn counts(line: &Value) -> [i64; 9] {
 }
 
 async fn totals(backend: &Backend) -> [i64; 9] {
-    let (status, body) = backend.call(Method::GET, "/pipeline", None).await;
+    let (status, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     counts(&body["ledger"]["totals"])
 }
@@ -136,7 +138,7 @@ async fn rejected_reports_are_counted_once_under_their_host_or_under_none() {
         // as history it opens nothing, so that nothing is in its way any more
         assert_eq!(post(records).await, (1, 1, vec![93]));
         assert_eq!(totals(&backend).await, [10, 6, 2, 9, 3, 0, 0, 0, 1]);
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         assert_eq!((&body["status"], &body["hops"]["backend_and_database"]["status"]), (&json!("losing"), &json!("losing")), "{body}");
         backend.stop().await;
     })
@@ -147,7 +149,7 @@ async fn rejected_reports_are_counted_once_under_their_host_or_under_none() {
 async fn consumers_say_how_far_behind_they_are() {
     on_every_database(async |database| {
         let backend = Backend::start(&database).await;
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         assert_eq!((&body["status"], &body["summary"]), (&json!("behind"), &json!("nothing heard of any consumer yet")));
         let now = now_ms();
         backend.ingest(&[report("a", now, 0.1, &[("web", "running", 0.1)])]).await;
@@ -169,11 +171,11 @@ async fn consumers_say_how_far_behind_they_are() {
         // one that has grown is new
         support::execute(&mut database.connect().await, "UPDATE skipped_records SET detected_at = 1").await;
         assert_eq!(post(&status(None, 8)).await.0, StatusCode::NO_CONTENT);
-        assert_eq!(backend.call(Method::GET, "/pipeline", None).await.1["skipped"], json!([]));
+        assert_eq!(backend.call(Method::GET, &support::fresh_pipeline(), None).await.1["skipped"], json!([]));
         for to_offset in [9, 9, 8] {
             assert_eq!(post(&status(None, to_offset)).await.0, StatusCode::NO_CONTENT);
         }
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         let skipped = body["skipped"].as_array().unwrap();
         assert_eq!((skipped.len(), &skipped[0]["from_offset"], &skipped[0]["to_offset"]), (1, &json!(3), &json!(9)), "{body}");
         assert_eq!(body["dead_letters"][0]["records"], 2);
@@ -181,7 +183,7 @@ async fn consumers_say_how_far_behind_they_are() {
         let lags: Vec<_> = body["partitions"].as_array().unwrap().iter().map(|row| row["lag_records"].clone()).collect();
         assert_eq!(lags, [json!(0), json!(1_204), Value::Null]);
         assert_eq!(post(&status(Some(now - 62_000), 9)).await.0, StatusCode::NO_CONTENT);
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         let words = body["hops"]["kafka_and_consumers"]["summary"].as_str().unwrap().to_owned();
         assert!(words.contains("consumer group: partition 3 is 1,204 records, 6"), "{words}");
         let lag = body["partitions"][1]["lag_seconds"].as_f64().unwrap();
@@ -194,15 +196,15 @@ async fn consumers_say_how_far_behind_they_are() {
             sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database.connect().await).await.unwrap();
         };
         age(2, "partition_number = 4").await;
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         assert!(body["summary"].as_str().unwrap().contains("nothing heard of partition 4 for 12"), "{body}");
         assert_eq!(body["partitions"][2]["is_stale"], true);
         age(11, "partition_number = 4").await;
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         assert_eq!(body["partitions"].as_array().unwrap().len(), 2, "{body}");
         age(90, "partition_number <> 4").await;
         age(95, "partition_number = 4").await;
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         assert_eq!(body["partitions"].as_array().unwrap().len(), 3, "the last that was heard: {body}");
         assert!(body["summary"].as_str().unwrap().contains("nothing heard of any consumer for 5,40"), "{body}");
 
@@ -376,7 +378,7 @@ async fn every_collector_that_is_behind_is_counted() {
         backend.call(Method::POST, "/pipeline/consumers", Some(&status)).await;
         let sql = format!("UPDATE hosts SET last_received_at = {} WHERE host_id >= 'host-50'", now - 60_000);
         support::execute(&mut database.connect().await, &sql).await;
-        let (_, body) = backend.call(Method::GET, "/pipeline", None).await;
+        let (_, body) = backend.call(Method::GET, &support::fresh_pipeline(), None).await;
         let words = body["hops"]["collectors"]["summary"].as_str().unwrap();
         assert!(
             words.contains("collector host-48.example: oldest unsent report is 6") && words.contains("old (and 24 more)"),
@@ -387,6 +389,46 @@ async fn every_collector_that_is_behind_is_counted() {
             "{words}"
         );
         assert_eq!(body["hosts"].as_array().unwrap().len(), 20);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_a_moment_and_looks_at_the_newest_rows_alone() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let ask = async || backend.call(Method::GET, "/pipeline", None).await.1;
+        let (begun, first) = (std::time::Instant::now(), ask().await);
+        backend.ingest(&[report("a", now_ms(), 0.1, &[])]).await;
+        support::eventually("a new answer", async || ask().await["to"] != first["to"]).await;
+        assert!(begun.elapsed() >= std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(ask().await["ledger"]["totals"]["stored"], 1);
+
+        let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
+        let found = async |rows: i64| {
+            let gap = |number: i64| Gap {
+                id: None,
+                epoch: 1,
+                from_seq: 0,
+                to_seq: 0,
+                from_at: 1,
+                to_at: 2,
+                removed: Removed::default(),
+                lost: 1,
+                detected_at: number,
+            };
+            let gaps: Vec<_> = (0..rows).map(gap).collect();
+            let mut transaction = store.begin().await.unwrap();
+            store::ledger::insert_gaps(&mut transaction, 1, &gaps.iter().collect::<Vec<_>>()).await.unwrap();
+            let loss = store::ledger::recent_loss(&mut transaction, 0).await.unwrap();
+            transaction.rollback().await.unwrap();
+            loss.lost
+        };
+        for (rows, lost) in [(RECENT_ROWS - 1, RECENT_ROWS - 1), (RECENT_ROWS, RECENT_ROWS), (RECENT_ROWS + 1, RECENT_ROWS)] {
+            assert_eq!(found(rows).await, lost);
+        }
+        store.close().await;
         backend.stop().await;
     })
     .await;

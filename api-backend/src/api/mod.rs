@@ -9,6 +9,7 @@ mod cors;
 mod extract;
 mod follower;
 mod ingest;
+mod kept;
 mod machines;
 mod page;
 mod pipeline;
@@ -78,6 +79,8 @@ pub struct App {
     batches: Arc<Semaphore>,
     /// Places for streams.
     streams: Arc<Semaphore>,
+    /// What is wrong in the pipeline may be asked by many at once, when it is.
+    pipeline: Arc<kept::KeptAnswers>,
     shutdown: Shutdown,
 }
 
@@ -99,6 +102,7 @@ impl App {
             zone: config.tz.clone().map_or_else(TimeZone::system, |zone| zone.0),
             batches: Arc::new(Semaphore::new(BATCHES)),
             streams: Arc::new(Semaphore::new(STREAMS)),
+            pipeline: Arc::default(),
             shutdown,
         })
     }

@@ -51,7 +51,12 @@ pub(super) async fn show_pipeline(
 ) -> Result<Json<Value>, Problem> {
     let now = now_ms();
     let range = Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
-    let (from, to) = bounded(&range, now, RANGE_MAX_MS)?;
+    let range = bounded(&range, now, RANGE_MAX_MS)?;
+    let PipelineParams { from, to, tz } = params;
+    app.pipeline.get(format!("{from:?} {to:?} {tz:?}"), pipeline(&app, range, now)).await.map(Json)
+}
+
+async fn pipeline(app: &App, (from, to): (i64, i64), now: i64) -> Result<Value, Problem> {
     let connection = &mut *app.store.read().await?;
     let hours = store::ledger::by_hour(connection, None, hour_of(from), to).await?;
     let missing: BTreeMap<i64, Counts> =
@@ -79,7 +84,7 @@ pub(super) async fn show_pipeline(
     let hops = pipeline::judge(&evidence, now);
     let skipped = consumers::skipped(connection, from, to, SKIPPED_MAX).await?;
     let dead_letters = consumers::dead_letters(connection).await?;
-    Ok(Json(json!({
+    Ok(json!({
         "from": rfc3339(from),
         "to": rfc3339(to),
         "status": hops.status(),
@@ -90,7 +95,7 @@ pub(super) async fn show_pipeline(
         "skipped": skipped.iter().map(skipped_range).collect::<Vec<_>>(),
         "dead_letters": dead_letters.iter().map(dead_letters_of).collect::<Vec<_>>(),
         "hosts": hosts.iter().map(|host| host.to_json(missing.get(&host.row.host_key), now, lag_ms)).collect::<Vec<_>>(),
-    })))
+    }))
 }
 
 #[derive(Deserialize)]

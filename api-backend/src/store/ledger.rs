@@ -257,13 +257,19 @@ pub struct RecentLoss {
     pub since: Option<i64>,
 }
 
-/// Gaps that were found since.
+/// Rows that are looked at for what happened of late, the newest: with all collectors away for a day there are millions.
+pub const RECENT_ROWS: i64 = 50_000;
+
+/// Gaps that were found since, of the newest [`RECENT_ROWS`].
 pub async fn recent_loss(connection: &mut Connection, since: i64) -> Result<RecentLoss> {
     let sum = |kind: &str| format!("CAST(COALESCE(SUM({kind}), 0) AS SIGNED) AS {kind}");
+    let kinds = KINDS[4..].join(", ");
     let sums = KINDS[4..].iter().map(|kind| sum(kind)).collect::<Vec<_>>().join(", ");
-    let sql =
-        format!("SELECT COUNT(DISTINCT host_key) AS hosts, MIN(from_at) AS since_at, {sums} FROM gaps WHERE detected_at >= ?");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(since).fetch_one(connection).await?;
+    let sql = format!(
+        "SELECT COUNT(DISTINCT host_key) AS hosts, MIN(from_at) AS since_at, {sums} FROM \
+         (SELECT host_key, from_at, {kinds} FROM gaps WHERE detected_at >= ? ORDER BY detected_at DESC LIMIT ?) AS recent"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(since).bind(RECENT_ROWS).fetch_one(connection).await?;
     let count = |kind: &str| row.try_get::<i64, _>(kind).map(i64::cast_unsigned);
     Ok(RecentLoss {
         hosts: row.try_get("hosts")?,
@@ -273,9 +279,10 @@ pub async fn recent_loss(connection: &mut Connection, since: i64) -> Result<Rece
     })
 }
 
-/// Rejections since: how many, and the first.
+/// Rejections since, of the newest [`RECENT_ROWS`]: how many, and the first.
 pub async fn recent_rejections(connection: &mut Connection, since: i64) -> Result<(i64, Option<i64>)> {
-    let sql = "SELECT COUNT(*) AS records, MIN(rejected_at) AS since_at FROM rejections WHERE rejected_at >= ?";
-    let row = sqlx::query(sql).bind(since).fetch_one(connection).await?;
+    let sql = "SELECT COUNT(*) AS records, MIN(rejected_at) AS since_at FROM \
+               (SELECT rejected_at FROM rejections WHERE rejected_at >= ? ORDER BY rejected_at DESC LIMIT ?) AS recent";
+    let row = sqlx::query(sql).bind(since).bind(RECENT_ROWS).fetch_one(connection).await?;
     Ok((row.try_get("records")?, row.try_get("since_at")?))
 }
