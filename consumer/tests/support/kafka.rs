@@ -169,7 +169,7 @@ impl Kafka {
     }
 
     /// Not every broker knows of a change at once.
-    async fn until_partitions(&self, partitions: i32) {
+    pub async fn until_partitions(&self, partitions: i32) {
         let client: BaseConsumer = config(&self.servers).create().unwrap();
         super::eventually("the topic has its partitions", async || {
             let metadata = client.fetch_metadata(Some(&self.topic), TIMEOUT).unwrap();
