@@ -42,15 +42,15 @@ async fn often(count: u32, room: &mut Room) {
     let site = &*site;
     let epoch = async |index| Some(site.collected(index).await?.0);
     tokio::join!(
-        kill_all(count, "api-backend", backends, |index| site.start_backend(index), async |_| site.played().await),
-        kill_all(count, "consumer", consumers, |index| site.start_consumer(index), async |_| site.played().await),
+        kill_all(count, "api-backend", backends, |index| site.start_backend(index), async |_| site.slowest().await),
+        kill_all(count, "consumer", consumers, |index| site.start_consumer(index), async |_| site.slowest().await),
         kill_all(count, "collector", collectors, |index| site.start_collector(index), epoch),
     );
     room.flow().await;
 }
 
 /// So many kills among these processes, of each on a cadence of its own. `progress` rises when reports come to the store that a process had a
-/// hand in.
+/// hand in: no next kill before, or a backlog that is longer than the rests would never end.
 async fn kill_all(
     count: u32,
     name: &str,

@@ -17,6 +17,8 @@ use crate::proof::{self, journal};
 
 /// How long reports may need to flow again after a fault: the longest wait of any part is 30 s.
 const FLOW_SECONDS: u64 = 120;
+/// Rises when reports of the host that is furthest behind come to the store: every partition has moved then.
+const SLOWEST: &str = "SELECT MIN(last_seq) FROM hosts WHERE host_id LIKE 'loadgen-%'";
 /// How long the end of a backlog may take.
 const DRAIN_SECONDS: u64 = 300;
 /// Rises by one with each report of the played fleet, and by more with a new epoch of it.
@@ -275,6 +277,11 @@ impl Site {
     /// Rises with every stored report of the played fleet.
     pub async fn played(&self) -> Option<i64> {
         self.database.try_number(PLAYED).await
+    }
+
+    /// Rises when the played host that is furthest behind moves on.
+    pub async fn slowest(&self) -> Option<i64> {
+        self.database.try_number(SLOWEST).await
     }
 
     /// Epoch and number of a collector's newest stored report.
