@@ -273,7 +273,9 @@ async fn a_report_that_the_topic_never_takes_is_dropped_alone_and_counted() {
         if report.epoch == 2 {
             break report;
         }
-        if report.seq <= last {
+        // on a slow machine one leaves before Kafka has refused the ones before it: it comes again, and tells of them then
+        let leaves_too_early = report.seq > last + 1 && report.removed.is_none();
+        if report.seq <= last || leaves_too_early {
             continue;
         }
         assert_eq!(report.seq, last + 1 + report.removed.total());
