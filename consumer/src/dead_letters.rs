@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
-use service_runtime::kafka::KafkaConfig;
+use service_runtime::kafka::{Complaints, KafkaConfig};
 use service_runtime::{Health, Shutdown, backoff};
 use wire_model::limits::{MESSAGE_BYTES, REASON_CHARS};
 
@@ -72,7 +72,7 @@ impl Kind {
 }
 
 pub(crate) struct DeadLetters {
-    producer: FutureProducer,
+    producer: FutureProducer<Complaints>,
     topic: String,
     outages: Outages,
 }
@@ -85,7 +85,7 @@ impl DeadLetters {
             .set("compression.type", "zstd")
             .set("message.max.bytes", DEAD_LETTER_MESSAGE_BYTES.to_string())
             .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
-            .create()?;
+            .create_with_context(Complaints::default())?;
         Ok(DeadLetters { producer, topic: kafka.dead_letter_topic(), outages: Outages::new("dead letters", health) })
     }
 

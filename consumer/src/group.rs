@@ -11,6 +11,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use service_runtime::Health;
+use service_runtime::kafka::Complaints;
 use wire_model::limits::MESSAGE_BYTES;
 
 use crate::Config;
@@ -49,6 +50,7 @@ pub(crate) fn join(config: &Config, start: Start, health: &Health, assignment: &
         topic: config.kafka.kafka_topic_name.clone(),
         start,
         health: health.clone(),
+        complaints: Complaints::default(),
         assignment: Arc::clone(assignment),
         consumer: OnceLock::new(),
         seen: Mutex::default(),
@@ -98,6 +100,7 @@ pub(crate) struct Group {
     topic: String,
     start: Start,
     health: Health,
+    complaints: Complaints,
     assignment: Arc<Assignment>,
     /// Weak: it owns this.
     consumer: OnceLock<Weak<Consumer>>,
@@ -167,16 +170,17 @@ impl Group {
 impl ClientContext for Group {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::error!(target: "librdkafka", facility, message);
-            }
-            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, message),
             RDKafkaLogLevel::Debug if self.assignment.topic.is_anew(message) => {
                 tracing::error!(topic = self.topic, "the topic was deleted and made anew; what nobody had read of it is lost");
                 self.assignment.rejoin(Rejoin::TopicAnew);
             }
-            _ => tracing::trace!(target: "librdkafka", facility, message),
+            RDKafkaLogLevel::Debug => tracing::trace!(target: "librdkafka", facility, message),
+            _ => self.complaints.log(level, facility, message),
         }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.error(error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {

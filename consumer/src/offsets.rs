@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
-use service_runtime::kafka::KafkaConfig;
+use service_runtime::kafka::{Complaints, KafkaConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -20,7 +20,7 @@ pub(crate) struct Led {
 }
 
 pub(crate) struct Offsets {
-    client: BaseConsumer,
+    client: BaseConsumer<Complaints>,
 }
 
 impl Offsets {
@@ -30,7 +30,7 @@ impl Offsets {
             .set("allow.auto.create.topics", "false")
             // the end is where the reading client can get to
             .set("isolation.level", "read_committed")
-            .create()?;
+            .create_with_context(Complaints::default())?;
         Ok(Offsets { client })
     }
 

@@ -8,12 +8,12 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use crate::complaints::Complaints;
 use crate::{ConfigError, Shutdown, backoff};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
@@ -229,7 +229,8 @@ async fn create_missing(kafka: &KafkaConfig, topics: &[Topic]) -> anyhow::Result
     if missing.is_empty() {
         return Ok(true);
     }
-    let admin: AdminClient<DefaultClientContext> = kafka.client_config().create().context("create a Kafka admin client")?;
+    let admin = AdminClient::from_config_and_context(&kafka.client_config(), Complaints::default());
+    let admin: AdminClient<Complaints> = admin.context("create a Kafka admin client")?;
     let limits: Vec<String> = missing.iter().map(|topic| topic.max_message_bytes.to_string()).collect();
     let new = missing.iter().zip(&limits).map(|(topic, limit)| {
         NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(DEFAULT_REPLICATION)).set("max.message.bytes", limit)
@@ -254,7 +255,7 @@ async fn create_missing(kafka: &KafkaConfig, topics: &[Topic]) -> anyhow::Result
 fn missing_topics(config: &ClientConfig, wanted: Vec<Topic>) -> anyhow::Result<Vec<Topic>> {
     let mut config = config.clone();
     config.set("allow.auto.create.topics", "false").set("group.id", "server-monitoring-topics");
-    let client: BaseConsumer = config.create().context("create a Kafka client")?;
+    let client: BaseConsumer<_> = config.create_with_context(Complaints::default()).context("create a Kafka client")?;
     let mut missing = Vec::new();
     for topic in wanted {
         let metadata = client.fetch_metadata(Some(&topic.name), METADATA_TIMEOUT).context("ask Kafka for its topics")?;

@@ -7,6 +7,8 @@
 pub mod admin;
 mod backoff;
 mod boot;
+#[cfg(feature = "kafka")]
+mod complaints;
 pub mod config;
 #[cfg(feature = "kafka")]
 pub mod kafka;

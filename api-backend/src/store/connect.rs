@@ -119,8 +119,8 @@ pub async fn connect(database: &DatabaseUrl) -> anyhow::Result<Store> {
         Dialect::MySql => (MYSQL_CONNECTIONS, MYSQL_CONNECTIONS),
         Dialect::Sqlite => (1, SQLITE_READERS),
     };
-    let writer = pool(database, writers).await.context("connect to the database")?;
-    let reader = pool(database, readers).await.context("connect to the database")?;
+    let writer = pool(database, writers, Use::Write).await.context("connect to the database")?;
+    let reader = pool(database, readers, Use::Read).await.context("connect to the database")?;
     Ok(Store { dialect: database.dialect(), writer, reader, writes: Arc::default(), url: database.clone() })
 }
 
@@ -131,18 +131,37 @@ pub(super) async fn connect_alone(database: &DatabaseUrl) -> anyhow::Result<AnyC
     Ok(connection)
 }
 
-async fn pool(database: &DatabaseUrl, connections: u32) -> anyhow::Result<AnyPool> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Write,
+    Read,
+}
+
+async fn pool(database: &DatabaseUrl, connections: u32, using: Use) -> anyhow::Result<AnyPool> {
     let dialect = database.dialect();
     Ok(AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(move |connection, _| Box::pin(prepare_session(dialect, connection)))
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                prepare_session(dialect, connection).await?;
+                if using == Use::Write && dialect == Dialect::Sqlite {
+                    can_write(connection).await?;
+                }
+                Ok(())
+            })
+        })
         // the pool's own test would wait for a dead connection as long as for a free one
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(is_alive(connection)))
         .after_release(move |connection, _| Box::pin(settle(dialect, connection)))
         .connect_with(database.options()?)
         .await?)
+}
+
+/// Fails where SQLite could open the file for reading only: such a connection would stay so when the file can be written again.
+async fn can_write(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    connection.begin_with("BEGIN IMMEDIATE").await?.rollback().await
 }
 
 async fn is_alive(connection: &mut AnyConnection) -> sqlx::Result<bool> {

@@ -9,7 +9,7 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
-use service_runtime::kafka::KafkaConfig;
+use service_runtime::kafka::{Complaints, KafkaConfig};
 use spool::Record;
 use wire_model::limits::TOPIC_MESSAGE_BYTES;
 use wire_model::{Removed, with_removed};
@@ -53,7 +53,7 @@ impl Producer {
     /// What became of reports since the last call.
     pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         self.client.poll(Duration::ZERO);
-        std::mem::take(&mut *self.client.context().0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.client.context().outcomes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Why this producer sends nothing any more.
@@ -67,16 +67,18 @@ fn code(error: &KafkaError) -> RDKafkaErrorCode {
 }
 
 #[derive(Default)]
-struct Deliveries(Mutex<Vec<Outcome>>);
+struct Deliveries {
+    outcomes: Mutex<Vec<Outcome>>,
+    complaints: Complaints,
+}
 
 impl ClientContext for Deliveries {
-    /// While Kafka is away the client complains several times a second; the outage is said once, where it is noticed.
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.complaints.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
+        self.complaints.error(error, reason);
     }
 }
 
@@ -85,6 +87,6 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
         let result = result.as_ref().map(|_| ()).map_err(|(error, _)| code(error));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Outcome { ticket, result });
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(Outcome { ticket, result });
     }
 }
