@@ -24,7 +24,7 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(60);
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Days that the ledger is kept, if reports are not kept for longer: enough for a year against the year before, at one row a host and hour.
-const LEDGER_DAYS: i64 = 400;
+pub(crate) const LEDGER_DAYS: i64 = 400;
 
 /// Announces hosts that went silent.
 pub async fn announce_silent_hosts(store: Store, live: Live, shutdown: Shutdown) -> anyhow::Result<()> {

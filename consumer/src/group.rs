@@ -77,7 +77,6 @@ pub(crate) fn join(config: &Config, start: Start, health: &Health, assignment: &
         .set("auto.commit.interval.ms", "500")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
-        .set("allow.auto.create.topics", "false")
         // after a full queue look again soon: the default is a whole second, which every sample would wait
         .set("fetch.queue.backoff.ms", "5")
         // messages wait in the partitions, where their bytes are counted; here only to keep the next fetch ahead

@@ -27,7 +27,6 @@ impl Offsets {
     pub(crate) fn new(kafka: &KafkaConfig) -> anyhow::Result<Offsets> {
         let client = kafka
             .client_config()
-            .set("allow.auto.create.topics", "false")
             // the end is where the reading client can get to
             .set("isolation.level", "read_committed")
             .create_with_context(Complaints::default())?;

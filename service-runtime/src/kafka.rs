@@ -141,12 +141,7 @@ impl KafkaConfig {
     /// (confluentinc/confluent-kafka-go#921). What is written twice after a lost answer, its reader knows by its name.
     pub fn producer_config(&self) -> ClientConfig {
         let mut config = self.client_config();
-        config
-            .set("acks", "all")
-            .set("enable.idempotence", "false")
-            .set("max.in.flight.requests.per.connection", "1")
-            // a topic is made with its own settings, never with the cluster's defaults by asking for it
-            .set("allow.auto.create.topics", "false");
+        config.set("acks", "all").set("enable.idempotence", "false").set("max.in.flight.requests.per.connection", "1");
         config
     }
 
@@ -157,6 +152,8 @@ impl KafkaConfig {
             .set("bootstrap.servers", &self.bootstrap_server)
             .set("client.id", "server-monitoring")
             .set("reconnect.backoff.max.ms", "2000")
+            // a topic is made with its own settings, never with the cluster's defaults by asking for it
+            .set("allow.auto.create.topics", "false")
             // a broker that hangs is given up after this time; the default is a minute
             .set("socket.timeout.ms", "20000")
             .set_log_level(RDKafkaLogLevel::Warning);
@@ -254,7 +251,7 @@ async fn create_missing(kafka: &KafkaConfig, topics: &[Topic]) -> anyhow::Result
 /// Asked as a consumer: a producer's question would make brokers with automatic creation create the topic.
 fn missing_topics(config: &ClientConfig, wanted: Vec<Topic>) -> anyhow::Result<Vec<Topic>> {
     let mut config = config.clone();
-    config.set("allow.auto.create.topics", "false").set("group.id", "server-monitoring-topics");
+    config.set("group.id", "server-monitoring-topics");
     let client: BaseConsumer<_> = config.create_with_context(Complaints::default()).context("create a Kafka client")?;
     let mut missing = Vec::new();
     for topic in wanted {

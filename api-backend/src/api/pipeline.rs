@@ -19,13 +19,14 @@ use crate::store::consumers::{self, DeadLettersRow, PartitionRow, SkippedRow};
 use crate::store::hosts::HostRow;
 use crate::store::{self, Connection, StoreError};
 use crate::thresholds::Kind;
-use crate::time::{now_ms, rfc3339};
+use crate::time::{DAY_MS, now_ms, rfc3339};
+use crate::upkeep::LEDGER_DAYS;
 
 const DEFAULT_RANGE_MS: i64 = 24 * HOUR_MS;
 /// Longest range over all hosts: the ledger has a row for every host and hour.
 const RANGE_MAX_MS: i64 = 31 * 24 * HOUR_MS;
 /// Longest range of one host: as long as its ledger is kept.
-const HOST_RANGE_MAX_MS: i64 = 400 * 24 * HOUR_MS;
+const HOST_RANGE_MAX_MS: i64 = LEDGER_DAYS * DAY_MS;
 /// Hosts that are shown of each sort: whose newest report is oldest, and of which most is missing.
 const WORST_HOSTS: i64 = 20;
 /// Hosts whose reports are read only to count them.
@@ -154,11 +155,7 @@ pub(super) async fn show_host_pipeline(
 
 /// The range that is asked for, the last day by default. The hours of the ledger are all that touch it.
 fn bounded(range: &Range, now: i64, longest_ms: i64) -> Result<(i64, i64), Problem> {
-    let to = range.to.unwrap_or(now + 1);
-    let from = range.from.unwrap_or(to.saturating_sub(DEFAULT_RANGE_MS));
-    if from >= to {
-        return Err(Problem::bad_request(format!("from {} is not before to {}", rfc3339(from), rfc3339(to))));
-    }
+    let (from, to) = range.ends(now, DEFAULT_RANGE_MS)?;
     if to.saturating_sub(from) > longest_ms {
         let days = longest_ms / (24 * HOUR_MS);
         return Err(Problem::bad_request(format!("the range is longer than {days} days: ask for a shorter one")));
@@ -183,26 +180,28 @@ async fn read_views(
     rows: &[HostRow],
     collector: impl Fn(&HostView) -> Collector,
 ) -> Result<Vec<HostView>, StoreError> {
-    let view = |row: &HostRow| HostView {
-        name: row.host_id.clone(),
-        interval_ms: row.interval_ms,
-        newest_at: row.last_report_at,
-        received_at: row.last_received_at,
-        spool_age: None,
-    };
-    let mut views: Vec<_> = rows.iter().filter(|row| row.last_report_at > 0).map(|row| (row.host_key, view(row))).collect();
+    let mut views: Vec<_> = rows.iter().filter(|row| row.last_report_at > 0).map(|row| (row, view(row, None))).collect();
     views.sort_by_key(|(_, view)| view.newest_at);
     let sending = views.iter().filter(|(_, view)| matches!(collector(view), Collector::Sending(_)));
-    let keys: Vec<i64> = sending.map(|(key, _)| *key).take(FIGURES_MAX).collect();
+    let keys: Vec<i64> = sending.map(|(row, _)| row.host_key).take(FIGURES_MAX).collect();
     let payloads = store::reports::newest(connection, &keys).await?;
-    for (key, view) in &mut views {
-        if let Some(payload) = payloads.get(key) {
-            let report = decode_payload(payload).map_err(StoreError::Corrupt)?;
-            view.name.clone_from(&report.host.name);
-            view.spool_age = report.metrics.get("collector.spool.age").copied().flatten();
+    for (row, seen) in &mut views {
+        if let Some(payload) = payloads.get(&row.host_key) {
+            *seen = view(row, Some(&decode_payload(payload).map_err(StoreError::Corrupt)?));
         }
     }
     Ok(views.into_iter().map(|(_, view)| view).collect())
+}
+
+/// What is known of a host's collector, with and without its newest report.
+fn view(row: &HostRow, report: Option<&HostReport>) -> HostView {
+    HostView {
+        name: report.map_or(&row.host_id, |report| &report.host.name).clone(),
+        interval_ms: row.interval_ms,
+        newest_at: row.last_report_at,
+        received_at: row.last_received_at,
+        spool_age: report.and_then(|report| report.metrics.get("collector.spool.age").copied().flatten()),
+    }
 }
 
 /// A host with what its newest report says.
@@ -215,20 +214,20 @@ struct HostOfPipeline {
 }
 
 async fn read_hosts(connection: &mut Connection, rows: Vec<HostRow>) -> Result<Vec<HostOfPipeline>, StoreError> {
+    let keys: Vec<i64> = rows.iter().map(|row| row.host_key).collect();
+    let payloads = store::reports::newest(connection, &keys).await?;
     let mut hosts = Vec::with_capacity(rows.len());
     for row in rows {
-        let report = newest_report(connection, row.host_key).await?;
+        let report =
+            payloads.get(&row.host_key).map(|payload| decode_payload(payload).map_err(StoreError::Corrupt)).transpose()?;
         let machines = store::machines::find(connection, row.host_key, Kind::Host, &[""]).await?;
-        let figures = report.as_ref().map(own_figures).unwrap_or_default();
-        let view = HostView {
-            name: report.as_ref().map_or_else(|| row.host_id.clone(), |report| report.host.name.clone()),
-            interval_ms: row.interval_ms,
-            newest_at: row.last_report_at,
-            received_at: row.last_received_at,
-            spool_age: figures.get("collector.spool.age").copied().flatten(),
-        };
-        let machine_id = machines.first().map(|machine| machine.machine_id);
-        hosts.push(HostOfPipeline { machine_id, view, figures, version: report.and_then(|report| report.host.collector), row });
+        hosts.push(HostOfPipeline {
+            machine_id: machines.first().map(|machine| machine.machine_id),
+            view: view(&row, report.as_ref()),
+            figures: report.as_ref().map(own_figures).unwrap_or_default(),
+            version: report.and_then(|report| report.host.collector),
+            row,
+        });
     }
     Ok(hosts)
 }

@@ -9,7 +9,7 @@ use super::extract::{Params, Part, id};
 use super::{App, Problem};
 use crate::history::{POINTS_MAX, SeriesQuery, read_series};
 use crate::store;
-use crate::time::{now_ms, rfc3339};
+use crate::time::now_ms;
 
 const DEFAULT_RANGE_MS: i64 = 15 * 60 * 1_000;
 const DEFAULT_POINTS: i64 = 1_000;
@@ -34,11 +34,7 @@ pub(super) async fn list_series(
     Params(params): Params<SeriesParams>,
 ) -> Result<Json<Value>, Problem> {
     let range = super::violations::Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
-    let to = range.to.unwrap_or_else(|| now_ms() + 1);
-    let from = range.from.unwrap_or(to - DEFAULT_RANGE_MS);
-    if from >= to {
-        return Err(Problem::bad_request(format!("from {} is not before to {}", rfc3339(from), rfc3339(to))));
-    }
+    let (from, to) = range.ends(now_ms(), DEFAULT_RANGE_MS)?;
     let max_points = params.max_points.unwrap_or(DEFAULT_POINTS);
     if !(2..=POINTS_MAX).contains(&max_points) {
         return Err(Problem::bad_request(format!("max_points {max_points} is not within 2 and {POINTS_MAX}")));

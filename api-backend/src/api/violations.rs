@@ -58,13 +58,26 @@ impl Range {
                 .transpose()
         };
         let range = Range { from: instant("from", from)?, to: instant("to", to)? };
-        match (range.from, range.to) {
-            (Some(from), Some(to)) if from >= to => {
-                Err(Problem::bad_request(format!("from {} is not before to {}", rfc3339(from), rfc3339(to))))
-            }
-            _ => Ok(range),
+        if let (Some(from), Some(to)) = (range.from, range.to) {
+            in_order(from, to)?;
         }
+        Ok(range)
     }
+
+    /// Both ends: now, and `default_ms` before the end, where they are missing.
+    pub(super) fn ends(&self, now: i64, default_ms: i64) -> Result<(i64, i64), Problem> {
+        let to = self.to.unwrap_or(now + 1);
+        let from = self.from.unwrap_or(to.saturating_sub(default_ms));
+        in_order(from, to)?;
+        Ok((from, to))
+    }
+}
+
+fn in_order(from: i64, to: i64) -> Result<(), Problem> {
+    if from >= to {
+        return Err(Problem::bad_request(format!("from {} is not before to {}", rfc3339(from), rfc3339(to))));
+    }
+    Ok(())
 }
 
 /// Violations that were open at some time in the range.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wire_model::{Rejection, ReportId, limits};
 
 use super::batch::{DecodedReport, RejectedReport};
-use super::name::ReportName;
+use super::name::{Mark, ReportName};
 use super::times::{Place, Times};
 use crate::ledger::{Account, Arrival, Counts, Outcome, hour_of};
 use crate::store::hosts::HostRow;
@@ -32,10 +32,10 @@ impl Record<'_> {
         }
     }
 
-    pub(super) fn name(&self) -> ReportName {
+    pub(super) fn mark(&self) -> Mark {
         match self {
-            Record::Report(report) => ReportName::from(&report.report),
-            Record::Rejected(_, name) => ReportName::clone(name),
+            Record::Report(report) => Mark::from(&report.report),
+            Record::Rejected(_, name) => name.mark,
         }
     }
 }
@@ -80,11 +80,11 @@ pub(super) async fn sort_out<'a>(
     let mut account = Account::new(position(host), host.last_report_at, delivery.now);
     let mut rejections = known(connection, host, records, delivery.partition, &times, &mut account).await?;
     for record in records {
-        let name = record.name();
-        let at = sensible(name.at, delivery.now);
-        let (id, previous, removed) = (name.id, name.previous, name.removed);
+        let mark = record.mark();
+        let Mark { id, previous, removed, .. } = mark;
+        let at = sensible(mark.at, delivery.now);
         let mut arrival = Arrival { id, at, previous, removed, outcome: Outcome::Stored };
-        arrival.outcome = match (record, times.place(&name)) {
+        arrival.outcome = match (record, times.place(mark)) {
             (_, Place::Known) => Outcome::Duplicate,
             (Record::Report(report), Place::Free(stored_at)) => {
                 let is_missing = account.misses(id) || rejections.hours.contains_key(&id);
@@ -186,19 +186,20 @@ async fn known(
     // by epoch: the numbers to look at, each with the one before it
     let mut ranges: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     for record in records {
-        let name = record.name();
-        if times.place(&name) == Place::Known {
+        let mark = record.mark();
+        let place_of = times.place(mark);
+        if place_of == Place::Known {
             continue;
         }
-        let is_late = position.is_some_and(|position| name.id <= position);
-        let is_rejected = matches!(record, Record::Rejected(..)) || times.place(&name) == Place::Taken;
+        let is_late = position.is_some_and(|position| mark.id <= position);
+        let is_rejected = matches!(record, Record::Rejected(..)) || place_of == Place::Taken;
         if is_late || is_rejected {
-            ids.push(name.id);
+            ids.push(mark.id);
         }
         if is_rejected {
             places.push(place(partition, record.offset()));
         }
-        for id in [Some(name.id), name.previous].into_iter().flatten().filter(|_| is_late) {
+        for id in [Some(mark.id), mark.previous].into_iter().flatten().filter(|_| is_late) {
             let (from, to) = ranges.entry(id.epoch).or_insert((u64::MAX, 0));
             *from = (*from).min(id.seq.saturating_sub(1)).max(1);
             *to = (*to).max(id.seq);
@@ -228,7 +229,7 @@ pub(super) async fn account_for_unknown(
         Rejections { hours: store::ledger::rejections(connection, UNKNOWN_HOST, &places).await?, ..Rejections::default() };
     let mut hours: BTreeMap<i64, Counts> = BTreeMap::new();
     for (record, id) in rejected.iter().zip(places) {
-        let hour_at = hour_of(record.name.as_ref().map_or(delivery.now, |name| sensible(name.at, delivery.now)));
+        let hour_at = hour_of(record.name.as_ref().map_or(delivery.now, |name| sensible(name.mark.at, delivery.now)));
         let counts = hours.entry(hour_at).or_default();
         match rejections.reject(id, record.offset, hour_at, &record.reason) {
             Outcome::Rejected => counts.rejected += 1,

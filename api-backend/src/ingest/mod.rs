@@ -84,7 +84,7 @@ impl Ingest {
     async fn check_clock(&self, batch: &DecodedBatch) -> Result<(), IngestError> {
         let now = now_ms();
         let named = batch.rejected.iter().filter_map(|rejected| rejected.name.as_ref());
-        let future = named.filter(|name| name.at > now + limits::FUTURE_MS).map(|name| name.host_id.as_str());
+        let future = named.filter(|name| name.mark.at > now + limits::FUTURE_MS).map(|name| name.host_id.as_str());
         let host_ids: Vec<&str> = future.collect::<BTreeSet<_>>().into_iter().collect();
         if host_ids.is_empty() {
             return Ok(());

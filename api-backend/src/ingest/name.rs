@@ -4,11 +4,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use wire_model::{HostReport, Removed, ReportId, limits};
 
-/// What the ledger needs to know of a report.
+/// What the ledger needs to know of a report, and whose it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReportName {
     /// The host's own id.
     pub host_id: String,
+    /// The rest.
+    pub mark: Mark,
+}
+
+/// What the ledger needs to know of a host's report.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mark {
     /// Which of its reports.
     pub id: ReportId,
     /// Its own time; of a report that was not checked it may be any number.
@@ -21,8 +28,13 @@ pub struct ReportName {
 
 impl From<&HostReport> for ReportName {
     fn from(report: &HostReport) -> ReportName {
-        ReportName {
-            host_id: report.host.id.clone(),
+        ReportName { host_id: report.host.id.clone(), mark: report.into() }
+    }
+}
+
+impl From<&HostReport> for Mark {
+    fn from(report: &HostReport) -> Mark {
+        Mark {
             id: ReportId { epoch: report.epoch, seq: report.seq },
             at: report.at,
             previous: report.previous,
@@ -58,13 +70,13 @@ impl ReportName {
         }
         let previous = serde_json::from_value::<ReportId>(named.previous).ok();
         let removed = serde_json::from_value::<Removed>(named.removed).unwrap_or_default();
-        Some(ReportName {
-            host_id: named.host.id,
+        let mark = Mark {
             id,
             at: named.at,
             previous: previous.filter(|previous| fits(previous) && previous.epoch < id.epoch),
             removed: if i64::try_from(removed.total()).is_ok() { removed } else { Removed::default() },
-        })
+        };
+        Some(ReportName { host_id: named.host.id, mark })
     }
 }
 
@@ -76,7 +88,11 @@ mod tests {
     fn whatever_names_a_report_has_a_name() {
         let check = |message: &str, expected: Option<(&str, u64, u64)>| {
             let name = ReportName::of_message(message.as_bytes());
-            assert_eq!(name.as_ref().map(|name| (name.host_id.as_str(), name.id.epoch, name.id.seq)), expected, "{message}");
+            assert_eq!(
+                name.as_ref().map(|name| (name.host_id.as_str(), name.mark.id.epoch, name.mark.id.seq)),
+                expected,
+                "{message}"
+            );
         };
         check(r#"{"schema":2,"host":{"id":"a","new":1},"epoch":3,"seq":4,"at":5,"more":[]}"#, Some(("a", 3, 4)));
         check(r#"{"host":{"id":"a"},"epoch":3,"seq":4,"at":-5,"removed":"many","previous":7}"#, Some(("a", 3, 4)));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use wire_model::ReportId;
 
 use super::accounting::Record;
-use super::name::ReportName;
+use super::name::Mark;
 use crate::store::hosts::HostRow;
 use crate::store::{self, Connection, Result};
 
@@ -32,15 +32,15 @@ pub(super) enum Place {
 impl Times {
     /// Reads them. What is newer than the host's newest needs no look-up; what is in nobody's way needs one of its own time alone.
     pub(super) async fn of(connection: &mut Connection, host: &HostRow, records: &[Record<'_>]) -> Result<Times> {
-        let all: Vec<ReportName> = records.iter().map(Record::name).collect();
+        let all: Vec<Mark> = records.iter().map(Record::mark).collect();
         let newest = host.last_report_at + SHIFT_MS_MAX;
-        let late: Vec<i64> = all.iter().map(|name| name.at).filter(|at| (0..=newest).contains(at)).collect();
+        let late: Vec<i64> = all.iter().map(|mark| mark.at).filter(|at| (0..=newest).contains(at)).collect();
         if late.is_empty() {
             return Ok(Times(HashMap::new()));
         }
         let mut times = store::reports::existing(connection, host.host_key, &late).await?;
         let mut seen = times.clone();
-        if all.iter().any(|name| *seen.entry(name.at).or_insert(name.id) != name.id) {
+        if all.iter().any(|mark| *seen.entry(mark.at).or_insert(mark.id) != mark.id) {
             let around: Vec<i64> = late.iter().flat_map(|at| at + 1..=at + SHIFT_MS_MAX).collect();
             times.extend(store::reports::existing(connection, host.host_key, &around).await?);
         }
@@ -48,9 +48,9 @@ impl Times {
     }
 
     /// Where a report belongs.
-    pub(super) fn place(&self, name: &ReportName) -> Place {
-        let range = name.at..=name.at.saturating_add(SHIFT_MS_MAX);
-        if range.clone().any(|at| self.0.get(&at) == Some(&name.id)) {
+    pub(super) fn place(&self, mark: Mark) -> Place {
+        let range = mark.at..=mark.at.saturating_add(SHIFT_MS_MAX);
+        if range.clone().any(|at| self.0.get(&at) == Some(&mark.id)) {
             return Place::Known;
         }
         range.into_iter().find(|at| !self.0.contains_key(at)).map_or(Place::Taken, Place::Free)

@@ -204,9 +204,14 @@ fn named(ids: &[ReportId]) -> Vec<Named> {
     by_epoch.chunks(EPOCHS).map(condition).collect()
 }
 
+/// The sum of each kind, under its name.
+fn sums() -> String {
+    KINDS.map(|kind| format!("CAST(SUM({kind}) AS SIGNED) AS {kind}")).join(", ")
+}
+
 /// Counts of all hosts together, or of one, by hour: of the hours that begin in [from, to).
 pub async fn by_hour(connection: &mut Connection, host_key: Option<i64>, from: i64, to: i64) -> Result<Vec<(i64, Counts)>> {
-    let sums = KINDS.map(|kind| format!("CAST(SUM({kind}) AS SIGNED) AS {kind}")).join(", ");
+    let sums = sums();
     let of_host = if host_key.is_some() { "host_key = ? AND " } else { "" };
     let sql = format!(
         "SELECT hour_at, {sums} FROM ledger WHERE {of_host}hour_at >= ? AND hour_at < ? GROUP BY hour_at ORDER BY hour_at"
@@ -221,7 +226,7 @@ pub async fn by_hour(connection: &mut Connection, host_key: Option<i64>, from: i
 
 /// Hosts of which most is missing in the hours that begin in [from, to), worst first, with their counts.
 pub async fn worst_hosts(connection: &mut Connection, from: i64, to: i64, limit: i64) -> Result<Vec<(i64, Counts)>> {
-    let sums = KINDS.map(|kind| format!("CAST(SUM({kind}) AS SIGNED) AS {kind}")).join(", ");
+    let sums = sums();
     let missing = "SUM(l.`thinned` + l.`dropped` + l.`damaged` + l.`lost`)";
     let sql = format!(
         "SELECT host_key, {sums} FROM ledger l WHERE hour_at >= ? AND hour_at < ? GROUP BY host_key \
