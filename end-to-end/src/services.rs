@@ -12,6 +12,8 @@ const PORT_STEP: u16 = 1_000;
 /// Of a cluster with proxies, as `scripts/services/kafka` lays them out.
 const KAFKA_OFFSETS: [u16; 6] = [0, 100, 200, 300, 400, 500];
 const BROKERS: u16 = 3;
+/// Of a server's log when a test fails.
+const SHOWN_LINES: usize = 60;
 
 /// One or three brokers; stopped when it is dropped, and its data goes with it.
 pub struct Cluster {
@@ -115,8 +117,29 @@ impl Services {
     }
 }
 
+impl Services {
+    /// The last words of the servers, for whoever reads why a test failed.
+    fn show_logs(&self) {
+        let run = self.folder.path().join(self.script).join("run");
+        // of Kafka each broker has a folder
+        let folders = std::iter::once(run.clone()).chain((1..=BROKERS).map(|broker| run.join(broker.to_string())));
+        for log in folders.map(|folder| folder.join("server.log")).filter(|log| log.exists()) {
+            let text = std::fs::read(&log).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().collect();
+            eprintln!("== last lines of {}", log.display());
+            for line in &lines[lines.len().saturating_sub(SHOWN_LINES)..] {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
 impl Drop for Services {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show_logs();
+        }
         let stopped = Command::new(scripts().join(self.script)).arg("stop").env("SERVICES_DIR", self.folder.path()).output();
         if !stopped.is_ok_and(|output| output.status.success()) {
             eprintln!("the {} in {} could not be stopped", self.script, self.folder.path().display());
