@@ -1,41 +1,82 @@
 //! All hosts, in the order in which they report.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use anyhow::Context;
 use fastrand::Rng;
-use wire_model::HostReport;
+use wire_model::{CONTAINER_TABLE, ReportId};
 
 use crate::Config;
 use crate::host::Host;
+use crate::recording::{Cast, Recording};
+use crate::timeline::Timeline;
 
-/// The played hosts. Host `i` of `n` reports at `i / n` of every interval.
+/// The played hosts.
 pub struct Fleet {
-    hosts: Vec<Host>,
-    interval: Duration,
-    /// Reports so far.
-    count: u64,
+    hosts: Hosts,
+    timeline: Timeline,
+}
+
+enum Hosts {
+    /// Values wander.
+    Generated(Vec<Host>),
+    /// Values are those of a real host.
+    Recorded(Box<Cast>),
+}
+
+/// One report, ready to be sent.
+pub struct Message<'a> {
+    /// The key in Kafka.
+    pub host_id: &'a str,
+    /// Number of the report.
+    pub id: ReportId,
+    /// The host and its containers.
+    pub samples: u64,
+    /// As it is sent.
+    pub bytes: Cow<'a, [u8]>,
 }
 
 impl Fleet {
-    /// `started_at_ms` (Unix ms) becomes the epoch, so that a restart never repeats one.
-    pub fn new(config: &Config, started_at_ms: i64) -> Fleet {
-        let mut rng = Rng::with_seed(config.seed);
-        let hosts = (1..=config.hosts).map(|number| Host::new(number, config, started_at_ms, rng.fork())).collect();
-        Fleet { hosts, interval: Duration::from_millis(config.interval_ms.into()), count: 0 }
+    /// `started_at_ms` (Unix ms) becomes the epoch, so that a restart never repeats one; `begins_at_ms` is the time of the first reports.
+    pub fn new(config: &Config, started_at_ms: i64, begins_at_ms: i64) -> anyhow::Result<Fleet> {
+        let hosts = match &config.recording {
+            Some(path) => {
+                let recording = Recording::read(path).with_context(|| format!("read the recording {}", path.display()))?;
+                Hosts::Recorded(Box::new(Cast::new(config, &recording, started_at_ms, begins_at_ms)?))
+            }
+            None => {
+                let mut rng = Rng::with_seed(config.seed);
+                Hosts::Generated((1..=config.hosts).map(|number| Host::new(number, config, started_at_ms, rng.fork())).collect())
+            }
+        };
+        let interval = Duration::from_millis(config.interval_ms.into());
+        let jitter = Duration::from_millis(config.jitter_ms.into());
+        let timeline = Timeline::new(config.hosts, interval, jitter, config.drift_ppm, config.seed);
+        Ok(Fleet { hosts, timeline })
     }
 
     /// When the next report is due, from the start.
     pub fn next_is_due_after(&self) -> Duration {
-        let hosts = self.hosts.len() as u128;
-        let nanos = self.interval.as_nanos() * u128::from(self.count) / hosts;
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        self.timeline.next_is_due_after()
     }
 
     /// The next host's next report.
-    pub fn next_report(&mut self, now_ms: i64) -> &HostReport {
-        let index = usize::try_from(self.count % self.hosts.len() as u64).expect("an index of a vector");
-        self.count += 1;
-        self.hosts[index].next_report(now_ms)
+    pub fn next_message(&mut self, now_ms: i64) -> Message<'_> {
+        let index = self.timeline.take();
+        match &mut self.hosts {
+            Hosts::Generated(hosts) => {
+                let report = hosts[index].next_report(now_ms);
+                let containers = report.tables.get(CONTAINER_TABLE).map_or(0, |table| table.rows.len());
+                Message {
+                    host_id: &report.host.id,
+                    id: ReportId { epoch: report.epoch, seq: report.seq },
+                    samples: 1 + containers as u64,
+                    bytes: Cow::Owned(report.encode()),
+                }
+            }
+            Hosts::Recorded(cast) => cast.next_message(index, now_ms),
+        }
     }
 }
 
@@ -43,21 +84,23 @@ impl Fleet {
 mod tests {
     use std::collections::BTreeSet;
 
+    use wire_model::HostReport;
+
     use super::*;
 
-    fn config(flags: &[&str]) -> Config {
+    fn fleet(started_at_ms: i64, flags: &[&str]) -> Fleet {
         let flags: Vec<String> = [&["--bootstrap-server=127.0.0.1:1"], flags].concat().iter().map(|&flag| flag.into()).collect();
-        service_runtime::config::read_with(&flags).unwrap()
+        let config: Config = service_runtime::config::read_with(&flags).unwrap();
+        Fleet::new(&config, started_at_ms, started_at_ms).unwrap()
     }
 
     #[test]
     fn every_report_passes_the_backends_check() {
         let started_at = 1_795_184_000_000;
-        let mut fleet = Fleet::new(&config(&["--hosts=3", "--containers=500"]), started_at);
+        let mut fleet = fleet(started_at, &["--hosts=3", "--containers=500"]);
         for number in 0..30 {
             let now = started_at + number * 700;
-            let message = fleet.next_report(now).encode();
-            let report = HostReport::decode(&message, now).unwrap();
+            let report = HostReport::decode(&fleet.next_message(now).bytes, now).unwrap();
             assert_eq!(report.host.id, format!("loadgen-{:04}", number % 3 + 1));
             assert_eq!((report.epoch, report.at), (started_at as u64, now));
             assert_eq!(report.seq, number as u64 / 3 + 1);
@@ -70,11 +113,11 @@ mod tests {
 
     #[test]
     fn hosts_are_spread_evenly_over_the_interval() {
-        let mut fleet = Fleet::new(&config(&["--hosts=4", "--containers=0", "--interval-ms=1000"]), 1);
+        let mut fleet = fleet(1, &["--hosts=4", "--containers=0", "--interval-ms=1000"]);
         let mut due_ms = Vec::new();
         for _ in 0..6 {
             due_ms.push(fleet.next_is_due_after().as_millis());
-            fleet.next_report(1);
+            fleet.next_message(1);
         }
         assert_eq!(due_ms, [0, 250, 500, 750, 1000, 1250]);
     }
@@ -82,8 +125,8 @@ mod tests {
     #[test]
     fn a_seed_repeats_its_values_and_another_does_not() {
         let play = |seed: &str| {
-            let mut fleet = Fleet::new(&config(&["--hosts=2", seed]), 1);
-            (0..6).map(|now| fleet.next_report(now).encode()).collect::<Vec<_>>()
+            let mut fleet = fleet(1, &["--hosts=2", seed]);
+            (0..6).map(|now| fleet.next_message(now).bytes.into_owned()).collect::<Vec<_>>()
         };
         assert_eq!(play("--seed=1"), play("--seed=1"));
         assert_ne!(play("--seed=1"), play("--seed=2"));
@@ -91,8 +134,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_stands_still_never_gives_two_reports_the_same_time() {
-        let mut fleet = Fleet::new(&config(&["--hosts=1"]), 1);
-        let times: Vec<i64> = (0..3).map(|_| fleet.next_report(1_000).at).collect();
-        assert_eq!(times, [1_000, 1_001, 1_002]);
+        let mut fleet = fleet(1, &["--hosts=1"]);
+        let mut time = || HostReport::decode(&fleet.next_message(1_000).bytes, 2_000).unwrap().at;
+        assert_eq!([time(), time(), time()], [1_000, 1_001, 1_002]);
     }
 }

@@ -53,7 +53,7 @@ impl Host {
             removed: Removed::default(),
         };
         let filesystems = FILESYSTEMS.iter().map(|(path, kind)| vec![Cell::from(*path), Cell::from(*kind)]);
-        let containers = (0..config.containers).map(|index| container(number, index, started_at_ms, &mut rng));
+        let containers = (0..config.generated_containers()).map(|index| container(number, index, started_at_ms, &mut rng));
         let parts: [(_, _, &[&str], Vec<Vec<Cell>>); 4] = [
             ("filesystem", Subject::Filesystem, &["mountpoint", "type"], filesystems.collect()),
             ("disk", Subject::Disk, &["device"], DISKS.iter().map(|disk| vec![Cell::from(*disk)]).collect()),

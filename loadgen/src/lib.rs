@@ -1,17 +1,22 @@
-//! Plays a fleet of any size into Kafka, journals what it plays, and proves afterwards that all of it is where it should be.
+//! Plays a fleet of any size into Kafka or to the api-backend, journals what it plays, and proves afterwards that all of it is where it
+//! should be.
 //!
-//! Hosts report one after the other, spread evenly over the interval, with values that wander as real ones do. The player must never
-//! know who reads the topic; only `ledger/` looks at the other end. A new metric gets a line in `shapes.rs`.
+//! Hosts report one after the other, spread evenly over the interval, with values that wander as real ones do, or with those of a recorded
+//! host. The player must never know who reads the topic; only `ledger/` looks at the other end. A new metric gets a line in `shapes.rs`.
 
 mod churn;
 mod config;
 mod fleet;
 mod host;
+mod ingest;
 mod journal;
 pub mod ledger;
 mod publisher;
+pub mod recording;
 mod shapes;
+mod sink;
 mod tally;
+mod timeline;
 mod values;
 
 use std::sync::Arc;
@@ -19,15 +24,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use service_runtime::Shutdown;
-use service_runtime::kafka::{Topic, ensure_topics};
 use tokio::time::Instant;
-use wire_model::limits::TOPIC_MESSAGE_BYTES;
 
-pub use config::Config;
-pub use fleet::Fleet;
-pub use tally::Summary;
+pub use config::{Config, IngestConfig};
+pub use fleet::{Fleet, Message};
+pub use tally::{IngestSummary, Summary};
 
-use crate::publisher::Publisher;
+use crate::sink::Sink;
 use crate::tally::Tally;
 
 /// Plays, waits for all deliveries, and prints the summary to stdout.
@@ -39,36 +42,42 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
 
 /// Plays until the time is over or the shutdown begins, and waits for all deliveries.
 pub async fn play(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary> {
-    let topic = Topic {
-        name: config.kafka.kafka_topic_name.clone(),
-        partitions: config.kafka.kafka_topic_partitions,
-        max_message_bytes: TOPIC_MESSAGE_BYTES,
-    };
     let tally = Arc::new(Tally::new(config.journal.as_deref()).context("open the journal")?);
-    let delivery_timeout = Duration::from_secs(config.delivery_seconds);
-    let publisher = Publisher::new(&config.kafka, delivery_timeout, Arc::clone(&tally)).context("create the producer")?;
-    if !ensure_topics(&config.kafka, &[topic], &shutdown).await? {
-        return Ok(tally.summary(Duration::ZERO));
-    }
-    let mut fleet = Fleet::new(&config, now_ms());
+    let started_at_ms = now_ms();
+    let begins_at_ms = config.begins_at_ms(started_at_ms);
+    let mut fleet = Fleet::new(&config, started_at_ms, begins_at_ms)?;
+    let Some(sink) = Sink::open(&config, &tally, &shutdown).await? else { return Ok(tally.summary(Duration::ZERO)) };
+    tally.begin();
     let began_at = Instant::now();
     loop {
-        let due_at = began_at + fleet.next_is_due_after();
-        if config.duration().is_some_and(|duration| due_at >= began_at + duration) {
+        let due = fleet.next_is_due_after();
+        if config.duration().is_some_and(|duration| due >= duration) || shutdown.is_requested() {
             break;
         }
-        tokio::select! {
-            () = shutdown.requested() => break,
-            () = tokio::time::sleep_until(due_at) => {}
-        }
-        publisher.publish(fleet.next_report(now_ms()), due_at.elapsed())?;
+        let (at_ms, overdue) = if config.backfill_hours.is_some() {
+            (begins_at_ms.saturating_add(ms(due)), Duration::ZERO)
+        } else {
+            let due_at = began_at + due;
+            // a timer costs more than a report that is due
+            if due_at > Instant::now() {
+                tokio::select! {
+                    () = shutdown.requested() => break,
+                    () = tokio::time::sleep_until(due_at) => {}
+                }
+            }
+            (now_ms(), due_at.elapsed())
+        };
+        sink.send(&fleet.next_message(at_ms), overdue).await?;
     }
-    publisher.wait_for_deliveries().await?;
+    sink.wait_for_deliveries().await?;
     tally.check().context("write the journal")?;
     Ok(tally.summary(began_at.elapsed()))
 }
 
 fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+    ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

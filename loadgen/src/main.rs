@@ -1,5 +1,5 @@
-//! `loadgen [play]` plays a fleet into Kafka until its time is over or SIGTERM ends it, then prints one line of JSON;
-//! `loadgen ledger check` compares what was played with what is stored.
+//! `loadgen [play]` plays a fleet until its time is over or SIGTERM ends it, then prints one line of JSON; `loadgen record` makes a recording
+//! that it can play; `loadgen ledger check` compares what was played with what is stored.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     match (word(0), word(1)) {
         ("ledger", "check") => boot_with(arguments.split_off(2), loadgen::ledger::check),
         ("ledger", "record") => boot_with(arguments.split_off(2), loadgen::ledger::record),
+        ("record", _) => boot_with(arguments.split_off(1), loadgen::recording::record),
         ("play", _) => boot_with(arguments.split_off(1), loadgen::run),
         _ => boot_with(arguments, loadgen::run),
     }

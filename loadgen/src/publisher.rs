@@ -9,16 +9,19 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, T
 use rdkafka::{ClientContext, Message};
 use service_runtime::kafka::KafkaConfig;
 use wire_model::limits::TOPIC_MESSAGE_BYTES;
-use wire_model::{CONTAINER_TABLE, HostReport, ReportId};
 
+use crate::Config;
 use crate::tally::{Delivery, Tally};
 
-const LATE: Duration = Duration::from_millis(100);
+/// Distance of two tries to hand a report to a full queue.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
 
 pub(crate) struct Publisher {
     producer: ThreadedProducer<Deliveries>,
     topic: String,
     delivery_timeout: Duration,
+    /// Whether reports wait for room in the producer's queue, or fail.
+    waits: bool,
     tally: Arc<Tally>,
 }
 
@@ -38,7 +41,8 @@ impl ProducerContext for Deliveries {
 }
 
 impl Publisher {
-    pub(crate) fn new(kafka: &KafkaConfig, delivery_timeout: Duration, tally: Arc<Tally>) -> anyhow::Result<Publisher> {
+    pub(crate) fn new(config: &Config, kafka: &KafkaConfig, tally: Arc<Tally>) -> anyhow::Result<Publisher> {
+        let delivery_timeout = Duration::from_secs(config.delivery_seconds);
         let producer = kafka
             .producer_config()
             .set("compression.type", "lz4")
@@ -47,24 +51,26 @@ impl Publisher {
             .set("message.timeout.ms", delivery_timeout.as_millis().to_string())
             .set("queue.buffering.max.kbytes", (256 * 1024).to_string())
             .create_with_context(Deliveries(Arc::clone(&tally)))?;
-        Ok(Publisher { producer, topic: kafka.kafka_topic_name.clone(), delivery_timeout, tally })
+        let waits = config.backfill_hours.is_some();
+        Ok(Publisher { producer, topic: kafka.kafka_topic_name.clone(), delivery_timeout, waits, tally })
     }
 
-    /// Hands a report to the producer; what its full queue refuses has failed.
-    pub(crate) fn publish(&self, report: &HostReport, overdue: Duration) -> anyhow::Result<()> {
-        let containers = report.tables.get(CONTAINER_TABLE).map_or(0, |table| table.rows.len());
-        let id = ReportId { epoch: report.epoch, seq: report.seq };
-        let delivery = Delivery { host_id: report.host.id.clone(), id, samples: 1 + containers as u64 };
-        let message = report.encode();
-        self.tally.sending(&delivery, &message, overdue > LATE).context("write the journal")?;
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(delivery)).key(&report.host.id).payload(&message);
-        match self.producer.send(record) {
-            Ok(()) => Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::Fatal), _)) => bail!("the producer cannot go on"),
-            Err((error, record)) => {
-                self.tally.failed(&record.delivery_opaque, &error);
-                Ok(())
-            }
+    /// Hands a report to the producer; what its full queue refuses has failed, unless there is time to wait.
+    pub(crate) async fn publish(&self, delivery: Delivery, message: &[u8]) -> anyhow::Result<()> {
+        let key = delivery.host_id.clone();
+        let mut record = BaseRecord::with_opaque_to(&self.topic, Box::new(delivery)).key(&key).payload(message);
+        loop {
+            record = match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::Fatal), _)) => bail!("the producer cannot go on"),
+                // what is in the queue is acknowledged or fails in time
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) if self.waits => record,
+                Err((error, record)) => {
+                    self.tally.failed(&record.delivery_opaque, &error);
+                    return Ok(());
+                }
+            };
+            tokio::time::sleep(TRY_AGAIN).await;
         }
     }
 

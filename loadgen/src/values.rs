@@ -105,7 +105,7 @@ impl Values {
 }
 
 /// To a multiple of the resolution, in as few digits: `0.1 + 0.2` would have seventeen.
-fn round(value: f64, resolution: f64) -> f64 {
+pub(crate) fn round(value: f64, resolution: f64) -> f64 {
     if resolution >= 1.0 {
         (value / resolution).round() * resolution
     } else {

@@ -9,6 +9,7 @@ use loadgen::{Config, Fleet};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
+use wire_model::HostReport;
 
 const SCHEMA: [&str; 2] =
     [include_str!("../../migrations/sqlite/0001_first.sql"), include_str!("../../migrations/sqlite/0002_ledger.sql")];
@@ -38,12 +39,12 @@ impl Room {
         let mut room = Room { folder, database, journal: String::new(), events: String::new() };
         let config: Config =
             service_runtime::config::read_with(&["--bootstrap-server=a:1".to_owned(), "--hosts=1".to_owned()]).unwrap();
-        let mut fleet = Fleet::new(&config, START);
+        let mut fleet = Fleet::new(&config, START, START).unwrap();
         let mut uptime = 0.0;
         for number in 0..REPORTS {
-            let report = fleet.next_report(START + 2_000 * number);
+            let message = String::from_utf8(fleet.next_message(START + 2_000 * number).bytes.into_owned()).unwrap();
+            let report = HostReport::decode(message.as_bytes(), i64::MAX / 2).unwrap();
             uptime = report.metrics["system.uptime"].unwrap();
-            let message = String::from_utf8(report.encode()).unwrap();
             let seq = number + 1;
             writeln!(room.journal, "sent\tloadgen-0001\t{START}\t{seq}\t{message}").unwrap();
             writeln!(room.journal, "acknowledged\tloadgen-0001\t{START}\t{seq}\t3\t{number}").unwrap();
