@@ -3,6 +3,8 @@
 //! Knows nothing of HTTP. The stores of older data join here behind the same [`Series`].
 
 mod buckets;
+mod chunk;
+mod scale;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+use wire_model::ReportId;
+
+use super::*;
+
+fn column(metric: &str, device: Option<&str>, places: Vec<u32>, points: Points) -> Column {
+    let head = Head { metric: metric.to_owned(), device: device.map(str::to_owned), scale: Scale::of(metric) };
+    Column { head, places, points }
+}
+
+fn samples(metric: &str, device: Option<&str>, values: &[f64]) -> Column {
+    let places = (0..u32::try_from(values.len()).unwrap()).collect();
+    column(metric, device, places, Points::Samples(values.to_vec()))
+}
+
+fn decode(parts: &[Vec<u8>]) -> Vec<Column> {
+    let mut columns = Vec::new();
+    for bytes in parts {
+        let part = Part::open(bytes).unwrap();
+        for of in &part.columns {
+            let column = part.decode(of).unwrap();
+            assert_eq!(column.points.summary(), of.summary, "{}", of.head.metric);
+            columns.push(column);
+        }
+    }
+    columns
+}
+
+#[test]
+fn columns_come_back_with_their_names_devices_and_gaps() {
+    let columns = [
+        samples("system.cpu.utilization", None, &[1.0, 2.0, 3.0]),
+        samples("system.filesystem.usage", Some("/"), &[7.0, 7.0, 7.0]),
+        samples("system.filesystem.utilization", Some("/"), &[7.0, 8.0, -7.0]),
+        samples("system.filesystem.usage", Some("/home"), &[1e15, 0.0, 0.0]),
+        column("custom.metric", None, vec![0, 2], Points::Samples(vec![0.25, 0.5])),
+        column("custom.other", Some("größe"), vec![1], Points::Samples(vec![f64::MAX])),
+    ];
+    assert_eq!(decode(&encode(3, &columns)), columns);
+    assert_eq!(encode(3, &[column("custom.metric", None, vec![], Points::Samples(vec![]))]), Vec::<Vec<u8>>::new());
+}
+
+#[test]
+fn what_does_not_change_takes_a_few_bytes() {
+    let columns: Vec<_> = ["container.memory.limit", "container.cpu.limit", "container.process.count", "container.cpu.usage"]
+        .iter()
+        .map(|metric| samples(metric, None, &[12.0; 450]))
+        .collect();
+    let parts = encode(450, &columns);
+    assert!(parts.len() == 1 && parts[0].len() < 40, "{} bytes", parts[0].len());
+}
+
+#[test]
+fn a_large_machine_is_split_into_parts() {
+    let noise = |seed: u32| (0..450u32).map(|place| f64::from(place.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 20)).collect::<Vec<_>>();
+    let columns: Vec<_> =
+        (0..40).map(|number| samples("system.disk.read", Some(&format!("disk{}", number / 4)), &noise(number))).collect();
+    let parts = encode(450, &columns);
+    assert!(parts.len() > 5);
+    // one column more than the limit, at most
+    assert!(parts.iter().all(|part| part.len() < PART_BYTES + 900), "{:?}", parts.iter().map(Vec::len).collect::<Vec<_>>());
+    assert_eq!(decode(&parts), columns);
+}
+
+#[test]
+fn another_version_is_refused() {
+    let mut parts = encode(1, &[samples("system.uptime", None, &[1.0])]);
+    parts[0][0] = VERSION + 1;
+    let error = Part::open(&parts[0]).err().unwrap();
+    assert!(error.to_string().contains("version is 2"), "{error}");
+}
+
+#[test]
+fn places_at_their_edge() {
+    let mut out = vec![VERSION];
+    vector::write_head(&mut out);
+    let head = out.len();
+    for (places, ok) in [(PLACES_MAX - 1, true), (PLACES_MAX, true), (PLACES_MAX + 1, false)] {
+        out.truncate(head);
+        write_number(&mut out, places as u64);
+        write_number(&mut out, 0);
+        assert_eq!(Part::open(&out).is_ok(), ok, "{places}");
+    }
+}
+
+fn any_column() -> impl Strategy<Value = Column> {
+    let metric = prop::sample::select(vec!["system.cpu.utilization", "system.memory.usage", "custom.metric"]);
+    let device = prop::option::of(prop::sample::select(vec!["a", "b"]));
+    let value = prop_oneof![-1e4f64..1e4, prop::num::f64::NORMAL, Just(0.0), Just(1e14)];
+    let points = prop::collection::btree_map(0u32..60, (value, 1u32..200), 1..60);
+    (metric, device, points, any::<bool>(), any::<bool>()).prop_map(|(metric, device, points, is_folded, is_whole)| {
+        let round = |value: f64| if is_whole { value.round() + 0.0 } else { value };
+        let values: Vec<f64> = points.values().map(|(value, _)| round(*value)).collect();
+        let points_of = if is_folded {
+            Points::Folded {
+                avg: values.clone(),
+                max: values.iter().map(|value| value + value.abs().min(5.0)).collect(),
+                count: points.values().map(|(_, count)| f64::from(*count)).collect(),
+                min: values,
+            }
+        } else {
+            Points::Samples(values)
+        };
+        column(metric, device, points.keys().copied().collect(), points_of)
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_columns_come_back(columns in prop::collection::vec(any_column(), 0..8)) {
+        prop_assert_eq!(decode(&encode(60, &columns)), columns);
+    }
+
+    #[test]
+    fn a_damaged_chunk_is_read_or_refused(columns in prop::collection::vec(any_column(), 1..4), place in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<bool>()) {
+        for bytes in encode(60, &columns) {
+            let mut bytes = bytes.clone();
+            let place = place.index(bytes.len());
+            if cut { bytes.truncate(place) } else { bytes[place] ^= 1 << bit }
+            if let Ok(part) = Part::open(&bytes) {
+                for column in &part.columns {
+                    if let Ok(column) = part.decode(column) {
+                        prop_assert!(column.places.windows(2).all(|pair| pair[0] < pair[1]));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_axis_comes_back(times in prop::collection::btree_set(0i64..900_000, 0..300), epoch in 0..i64::MAX, seq in 1i64..1_000_000) {
+        let start = 1_795_184_100_000;
+        let id = |number: usize| ReportId { epoch: epoch.cast_unsigned(), seq: seq.cast_unsigned() + number as u64 };
+        let axis = Axis(times.iter().enumerate().map(|(number, at)| (start + at, id(number))).collect());
+        prop_assert_eq!(Axis::decode(start, &axis.encode(start)).unwrap(), axis);
+    }
+}

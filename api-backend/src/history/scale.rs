@@ -1,0 +1,112 @@
+//! How finely a metric is kept: values are rounded to whole units of the catalog's resolution.
+
+use wire_model::catalog;
+
+/// What one unit is. Its number stands in chunks, so what a chunk holds does not change with the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// Values stand as they came: the catalog does not know the metric.
+    AsIs,
+    /// A unit is 10⁻ⁿ.
+    Decimal(u8),
+    /// A unit is 2ⁿ.
+    Binary(u8),
+}
+
+/// Digits behind the point at most.
+const DIGITS_MAX: u8 = 15;
+/// Number of the first binary scale.
+const BINARY: u8 = 64;
+const BITS_MAX: u8 = 62;
+
+impl Scale {
+    /// Of a metric by its name.
+    pub(super) fn of(metric: &str) -> Scale {
+        catalog::find(metric).map_or(Scale::AsIs, |metric| Scale::with_resolution(metric.resolution))
+    }
+
+    fn with_resolution(resolution: f64) -> Scale {
+        let decimal = (0..=DIGITS_MAX).map(Scale::Decimal);
+        let binary = (1..=BITS_MAX).map(Scale::Binary);
+        decimal.chain(binary).find(|scale| scale.value(1.0) == resolution).unwrap_or(Scale::AsIs)
+    }
+
+    /// As it stands in a chunk.
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Scale::AsIs => 0,
+            Scale::Decimal(digits) => 1 + digits,
+            Scale::Binary(bits) => BINARY + bits,
+        }
+    }
+
+    /// From what [`number`](Scale::number) said.
+    pub(super) fn with_number(number: u8) -> Option<Scale> {
+        match number {
+            0 => Some(Scale::AsIs),
+            1..=16 => Some(Scale::Decimal(number - 1)),
+            BINARY..=126 => Some(Scale::Binary(number - BINARY)),
+            _ => None,
+        }
+    }
+
+    /// A value in units: a whole number unless values stand as they came.
+    pub(super) fn units(self, value: f64) -> f64 {
+        let units = match self {
+            Scale::AsIs => return value + 0.0,
+            Scale::Decimal(digits) => (value * 10f64.powi(digits.into())).round(),
+            Scale::Binary(bits) => (value / 2f64.powi(bits.into())).round(),
+        };
+        // not −0, and what is too large for the multiplication stays as large as it can be
+        if units.is_finite() { units + 0.0 } else { f64::MAX.copysign(value) }
+    }
+
+    /// The value of so many units. The nearest number to the decimal one, so that 0.3 stays 0.3.
+    pub(super) fn value(self, units: f64) -> f64 {
+        match self {
+            Scale::AsIs => units,
+            Scale::Decimal(digits) => units / 10f64.powi(digits.into()),
+            Scale::Binary(bits) => units * 2f64.powi(bits.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_resolution_of_the_catalog_has_a_scale() {
+        for metric in catalog::CATALOG {
+            let scale = Scale::of(metric.name);
+            assert_ne!(scale, Scale::AsIs, "{}: {}", metric.name, metric.resolution);
+            assert_eq!(scale.value(1.0), metric.resolution);
+            assert_eq!(Scale::with_number(scale.number()), Some(scale));
+        }
+        assert_eq!(Scale::of("custom.metric"), Scale::AsIs);
+        assert_eq!(Scale::with_number(Scale::AsIs.number()), Some(Scale::AsIs));
+        assert_eq!((Scale::with_number(17), Scale::with_number(63), Scale::with_number(127)), (None, None, None));
+    }
+
+    #[test]
+    fn values_are_rounded_and_read_as_people_write_them() {
+        let scale = Scale::of("system.cpu.utilization");
+        assert_eq!((scale.units(0.30004), scale.value(3000.0)), (3000.0, 0.3));
+        assert_eq!(scale.units(-0.0).to_bits(), 0);
+        assert_eq!(scale.units(f64::MAX), f64::MAX);
+        assert_eq!(Scale::of("system.memory.usage").units(10_000.0), 2.0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rounded_stays(value in -1e9f64..1e9, digits in 0u8..=4, bits in 1u8..=12) {
+            for scale in [Scale::Decimal(digits), Scale::Binary(bits), Scale::AsIs] {
+                let units = scale.units(value);
+                prop_assert_eq!(scale.units(scale.value(units)), units);
+                prop_assert!((scale.value(units) - value).abs() <= scale.value(0.5).abs() * 1.000_001);
+            }
+        }
+    }
+}
