@@ -45,9 +45,15 @@ pub struct Config {
     /// Origins of other sites whose pages may call the API, separated by commas, or `*`
     #[arg(long, env)]
     pub cors_allowed_origins: Option<Origins>,
-    /// Days that reports, gaps and events are kept
+    /// Days that every sample, gaps and events are kept
     #[arg(long, env, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub raw_retention_days: u32,
+    /// Days that samples folded into points of 5 minutes are kept; not fewer than RAW_RETENTION_DAYS
+    #[arg(long, env, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub rollup_retention_days: u32,
+    /// Age at which the reports of a quarter of an hour are compressed, counted from its end
+    #[arg(long, env, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    pub seal_after_seconds: u32,
     /// Zone in which dates in queries are read, by IANA name; default the system's
     #[arg(long, env)]
     pub tz: Option<Zone>,
@@ -78,6 +84,11 @@ impl ServiceConfig for Config {
                     return Err(ConfigError::new(variable, problem));
                 }
             }
+        }
+        if self.rollup_retention_days < self.raw_retention_days {
+            let problem =
+                format!("{} is less than RAW_RETENTION_DAYS, which is {}", self.rollup_retention_days, self.raw_retention_days);
+            return Err(ConfigError::new("ROLLUP_RETENTION_DAYS", problem));
         }
         self.database().map(|_| ())
     }

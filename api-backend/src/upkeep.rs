@@ -7,8 +7,9 @@ use service_runtime::Shutdown;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use crate::history::day_of;
+use crate::history::removal::{self, Limits};
 use crate::live::Live;
-use crate::store::hosts::HostRow;
 use crate::store::{self, Store};
 use crate::thresholds::Kind;
 use crate::time::{DAY_MS, now_ms};
@@ -23,6 +24,8 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 /// A round that takes longer waits for a connection that is dead; the next one goes on where it was.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(60);
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long samples wait for being folded beyond their time: what cannot be in a week has to go.
+const GRACE_DAYS: u32 = 7;
 /// Days that the ledger is kept, if reports are not kept for longer: enough for a year against the year before, at one row a host and hour.
 pub(crate) const LEDGER_DAYS: i64 = 400;
 
@@ -73,11 +76,20 @@ async fn announce_one(store: &Store, host_id: &str, now: i64) -> store::Result<O
     Ok(Some(row.name.clone()))
 }
 
-/// Removes reports, gaps and events older than `days`, containers that are gone for as long, and the ledger after [`LEDGER_DAYS`].
-pub async fn remove_old(store: Store, days: u32, shutdown: Shutdown) -> anyhow::Result<()> {
+/// For how many days what is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Samples, gaps, events and containers that are gone.
+    pub raw_days: u32,
+    /// Points of 5 minutes.
+    pub rollup_days: u32,
+}
+
+/// Removes what is older than `retention` says, and the ledger after [`LEDGER_DAYS`].
+pub async fn remove_old(store: Store, retention: Retention, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut rounds = Rounds::every(REMOVE_OLD, shutdown.clone());
     while rounds.next().await {
-        let round = remove(&store, now_ms() - i64::from(days) * DAY_MS, &shutdown);
+        let round = remove(&store, retention, &shutdown);
         if let Err(error) = store::in_time(REMOVE_TIMEOUT, round).await {
             warn!(%error, "cannot remove what is old, trying again");
         }
@@ -85,21 +97,9 @@ pub async fn remove_old(store: Store, days: u32, shutdown: Shutdown) -> anyhow::
     Ok(())
 }
 
-async fn remove(store: &Store, before: i64, shutdown: &Shutdown) -> store::Result<()> {
-    let hosts = store::hosts::all(&mut *store.read().await?).await?;
-    for host in hosts {
-        loop {
-            let removed = store.with_patience(|| remove_reports(store, &host, before)).await?;
-            metrics::counter!("retention_reports_removed_total").increment(removed);
-            if removed < STEP_ROWS.unsigned_abs() || shutdown.is_requested() {
-                break;
-            }
-            tokio::time::sleep(BETWEEN_STEPS).await;
-        }
-        if shutdown.is_requested() {
-            return Ok(());
-        }
-    }
+async fn remove(store: &Store, retention: Retention, shutdown: &Shutdown) -> store::Result<()> {
+    let before = now_ms() - i64::from(retention.raw_days) * DAY_MS;
+    remove_history(store, retention, shutdown).await?;
     for host_id in store::retention::hosts_with_gone_machines(&mut *store.read().await?, before).await? {
         store.with_patience(|| remove_gone_machines(store, &host_id, before)).await?;
         if shutdown.is_requested() {
@@ -131,11 +131,17 @@ async fn remove(store: &Store, before: i64, shutdown: &Shutdown) -> store::Resul
     }
 }
 
-async fn remove_reports(store: &Store, host: &HostRow, before: i64) -> store::Result<u64> {
-    let mut transaction = store.begin().await?;
-    let removed = store::retention::remove_reports(&mut transaction, host.host_key, before, host.last_report_at).await?;
-    transaction.commit().await?;
-    Ok(removed)
+async fn remove_history(store: &Store, retention: Retention, shutdown: &Shutdown) -> store::Result<()> {
+    let old = |days: u32| day_of(now_ms() - i64::from(days) * DAY_MS);
+    let limits = Limits {
+        raw_before: old(retention.raw_days),
+        given_up_before: old(retention.raw_days + GRACE_DAYS),
+        rollups_before: old(retention.rollup_days),
+    };
+    while removal::step(store, limits).await? > 0 && !shutdown.is_requested() {
+        tokio::time::sleep(BETWEEN_STEPS).await;
+    }
+    Ok(())
 }
 
 async fn remove_gone_machines(store: &Store, host_id: &str, before: i64) -> store::Result<()> {
@@ -168,20 +174,20 @@ async fn remove_ledger_hour(store: &Store, before: i64) -> store::Result<bool> {
 }
 
 /// Ticks until shutdown.
-struct Rounds {
+pub(crate) struct Rounds {
     ticks: Interval,
     shutdown: Shutdown,
 }
 
 impl Rounds {
-    fn every(period: Duration, shutdown: Shutdown) -> Rounds {
+    pub(crate) fn every(period: Duration, shutdown: Shutdown) -> Rounds {
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Rounds { ticks, shutdown }
     }
 
     /// Waits for the next one; false when it is time to end.
-    async fn next(&mut self) -> bool {
+    pub(crate) async fn next(&mut self) -> bool {
         tokio::select! {
             () = self.shutdown.requested() => false,
             _ = self.ticks.tick() => true,

@@ -103,6 +103,10 @@ fn a_wrong_configuration_stops_with_78_and_the_variables_name() {
     check(&[("RAW_RETENTION_DAYS", "0")], "RAW_RETENTION_DAYS");
     check(&[("RAW_RETENTION_DAYS", "3651")], "RAW_RETENTION_DAYS");
     check(&[("RAW_RETENTION_DAYS", "week")], "RAW_RETENTION_DAYS");
+    check(&[("RAW_RETENTION_DAYS", "8"), ("ROLLUP_RETENTION_DAYS", "7")], "ROLLUP_RETENTION_DAYS");
+    check(&[("ROLLUP_RETENTION_DAYS", "36501")], "ROLLUP_RETENTION_DAYS");
+    check(&[("SEAL_AFTER_SECONDS", "0")], "SEAL_AFTER_SECONDS");
+    check(&[("SEAL_AFTER_SECONDS", "31536001")], "SEAL_AFTER_SECONDS");
     check(&[("TZ", "Mars/Base")], "TZ");
     check(&[("DATABASE_URL", "postgres://hush@db/x")], "DATABASE_URL");
     check(&[("DATABASE_URL", "mysql://user:hush@db:3306")], "DATABASE_URL");

@@ -44,7 +44,7 @@ pub(super) async fn list_series(
     if metrics.is_empty() || metrics.len() > METRICS_MAX {
         return Err(Problem::bad_request(format!("metric names 1 to {METRICS_MAX} metrics, separated by commas")));
     }
-    let mut connection = app.store.read().await?;
+    let mut connection = app.store.snapshot().await?;
     let machine_id = id("machine", &machine)?;
     let row = store::machines::get(&mut connection, machine_id).await?.ok_or_else(|| Problem::no_such("machine", &machine))?;
     let interval_ms = store::hosts::interval_ms(&mut connection, row.host_key).await?;

@@ -1,22 +1,35 @@
 //! Values folded into equal stretches of time, aligned to the clock so that they do not move between two queries.
 
-/// The values of one stretch.
+/// The values of one stretch, in units.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bucket {
-    /// Its start, Unix ms.
-    pub start: i64,
+pub(super) struct Bucket {
+    /// Where it begins: its key.
+    pub(super) start: i64,
     /// Least value.
-    pub min: f64,
+    pub(super) min: f64,
     /// Greatest value.
-    pub max: f64,
-    sum: f64,
-    count: u32,
+    pub(super) max: f64,
+    /// Sum of the values. Exact while it is a whole number below 2^53, in whatever order they are added.
+    pub(super) sum: f64,
+    /// How many they are.
+    pub(super) count: f64,
 }
 
 impl Bucket {
+    pub(super) fn of_value(start: i64, value: f64) -> Bucket {
+        Bucket { start, min: value, max: value, sum: value, count: 1.0 }
+    }
+
     /// Mean of its values.
-    pub fn avg(&self) -> f64 {
-        self.sum / f64::from(self.count)
+    pub(super) fn avg(&self) -> f64 {
+        self.sum / self.count
+    }
+
+    fn merge(&mut self, other: &Bucket) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.sum += other.sum;
+        self.count += other.count;
     }
 }
 
@@ -31,16 +44,15 @@ fn div_ceil(value: i64, by: i64) -> i64 {
     (value + by - 1).div_euclid(by)
 }
 
-/// Adds a value; starts come in rising order.
-pub(super) fn add(buckets: &mut Vec<Bucket>, start: i64, value: f64) {
+/// Adds to buckets in the order of their starts, quickest at the end.
+pub(super) fn add(buckets: &mut Vec<Bucket>, bucket: Bucket) {
     match buckets.last_mut() {
-        Some(bucket) if bucket.start == start => {
-            bucket.min = bucket.min.min(value);
-            bucket.max = bucket.max.max(value);
-            bucket.sum += value;
-            bucket.count += 1;
-        }
-        _ => buckets.push(Bucket { start, min: value, max: value, sum: value, count: 1 }),
+        Some(last) if last.start == bucket.start => last.merge(&bucket),
+        Some(last) if last.start > bucket.start => match buckets.binary_search_by_key(&bucket.start, |other| other.start) {
+            Ok(place) => buckets[place].merge(&bucket),
+            Err(place) => buckets.insert(place, bucket),
+        },
+        _ => buckets.push(bucket),
     }
 }
 
@@ -71,16 +83,22 @@ mod tests {
         }
 
         #[test]
-        fn buckets_keep_least_mean_and_greatest(values in prop::collection::vec(-1e6f64..1e6, 1..50)) {
+        fn buckets_keep_least_mean_and_greatest(values in prop::collection::vec((0i64..5, -1_000_000i32..1_000_000), 1..50)) {
             let mut buckets = Vec::new();
-            for value in &values {
-                add(&mut buckets, 0, *value);
+            for (start, value) in &values {
+                add(&mut buckets, Bucket::of_value(*start, f64::from(*value)));
             }
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            prop_assert_eq!(buckets.len(), 1);
-            prop_assert_eq!(buckets[0].min, values.iter().copied().fold(f64::INFINITY, f64::min));
-            prop_assert_eq!(buckets[0].max, values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-            prop_assert!((buckets[0].avg() - mean).abs() < 1e-6);
+            prop_assert!(buckets.windows(2).all(|pair| pair[0].start < pair[1].start));
+            for start in 0..5 {
+                let of: Vec<f64> = values.iter().filter(|(other, _)| *other == start).map(|(_, value)| f64::from(*value)).collect();
+                let Some(bucket) = buckets.iter().find(|bucket| bucket.start == start) else {
+                    prop_assert!(of.is_empty());
+                    continue;
+                };
+                prop_assert_eq!(bucket.min, of.iter().copied().fold(f64::INFINITY, f64::min));
+                prop_assert_eq!(bucket.max, of.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+                prop_assert_eq!(bucket.avg(), of.iter().sum::<f64>() / of.len() as f64);
+            }
         }
     }
 }

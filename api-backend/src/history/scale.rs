@@ -61,6 +61,14 @@ impl Scale {
         if units.is_finite() { units + 0.0 } else { f64::MAX.copysign(value) }
     }
 
+    /// A mean of units as it is kept: whole, unless values stand as they came.
+    pub(super) fn rounded(self, units: f64) -> f64 {
+        match self {
+            Scale::AsIs => units,
+            Scale::Decimal(_) | Scale::Binary(_) => units.round() + 0.0,
+        }
+    }
+
     /// The value of so many units. The nearest number to the decimal one, so that 0.3 stays 0.3.
     pub(super) fn value(self, units: f64) -> f64 {
         match self {

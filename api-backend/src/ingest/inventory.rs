@@ -67,7 +67,7 @@ pub(super) async fn sync(
     machines: &[MachineReadings<'_>],
     events: &mut Vec<NewEvent>,
 ) -> Result<()> {
-    let described: Vec<MachineRow> = machines.iter().map(|machine| describe(host, report, machine)).collect();
+    let described: Vec<MachineRow> = machines.iter().map(|machine| describe(host.host_key, report, machine)).collect();
     let returned = returned(connection, host, inventory, &described).await?;
     let known = |row: &MachineRow| {
         inventory
@@ -148,7 +148,8 @@ fn changed_event(name: &'static str, machine: &MachineRow, report: &HostReport, 
     machine::event(name, machine, &report.host.id, &report.host.name, state, report.at)
 }
 
-fn describe(host: &HostRow, report: &HostReport, machine: &MachineReadings) -> MachineRow {
+/// A machine as a report describes it, not registered yet.
+pub(crate) fn describe(host_key: i64, report: &HostReport, machine: &MachineReadings) -> MachineRow {
     let text = |name: &str| machine.attribute(name).and_then(|cell| cell.text());
     let (name, state, labels, facts) = match machine.kind {
         Kind::Host => {
@@ -168,7 +169,7 @@ fn describe(host: &HostRow, report: &HostReport, machine: &MachineReadings) -> M
     };
     MachineRow {
         machine_id: 0,
-        host_key: host.host_key,
+        host_key,
         kind: machine.kind,
         identity: machine.identity.clone(),
         name: name.chars().take(wire_model::limits::NAME_CHARS).collect(),

@@ -21,6 +21,7 @@ use wire_model::{IngestReceipt, Rejection, limits};
 
 pub use batch::{BatchError, DecodedBatch, DecodedReport, RejectedReport, decode_payload};
 pub use clock::{CLOCK_BEHIND_MS, Clock};
+pub(crate) use inventory::describe;
 pub use name::ReportName;
 pub use times::SHIFT_MS_MAX;
 

@@ -9,8 +9,9 @@ use wire_model::ReportId;
 
 use super::accounting::Record;
 use super::name::Mark;
+use crate::history;
 use crate::store::hosts::HostRow;
-use crate::store::{self, Connection, Result};
+use crate::store::{Connection, Result};
 
 /// How far from its own time a report may be stored.
 pub const SHIFT_MS_MAX: i64 = 16;
@@ -38,11 +39,11 @@ impl Times {
         if late.is_empty() {
             return Ok(Times(HashMap::new()));
         }
-        let mut times = store::reports::existing(connection, host.host_key, &late).await?;
+        let mut times = history::existing(connection, host.host_key, &late).await?;
         let mut seen = times.clone();
         if all.iter().any(|mark| *seen.entry(mark.at).or_insert(mark.id) != mark.id) {
             let around: Vec<i64> = late.iter().flat_map(|at| at + 1..=at + SHIFT_MS_MAX).collect();
-            times.extend(store::reports::existing(connection, host.host_key, &around).await?);
+            times.extend(history::existing(connection, host.host_key, &around).await?);
         }
         Ok(Times(times))
     }

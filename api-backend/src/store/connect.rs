@@ -29,13 +29,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// too long.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Read committed: a locking read sees what is committed now, and takes no gap locks that would deadlock inserts. The limits, in
-/// seconds, are shorter than a request's, so that no statement outlives its request for long. MariaDB and MySQL have different
+/// Read committed, for those who write: a locking read sees what is committed now, and takes no gap locks that would deadlock inserts.
+const MYSQL_WRITERS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+/// Those who read see one state in all statements of a transaction.
+const MYSQL_READERS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+/// The limits, in seconds, are shorter than a request's, so that no statement outlives its request for long. MariaDB and MySQL have different
 /// names for a statement's (in ms on MySQL); each reads only its own comment.
-const MYSQL_SESSION: &[&str] = &[
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET SESSION innodb_lock_wait_timeout = 5, lock_wait_timeout = 5 /*M! , max_statement_time = 20 */ /*!50708 , max_execution_time = 20000 */",
-];
+const MYSQL_SESSION: &str = "SET SESSION innodb_lock_wait_timeout = 5, lock_wait_timeout = 5 /*M! , max_statement_time = 20 */ /*!50708 , max_execution_time = 20000 */";
 /// Full synchronisation: the consumer drops a report from Kafka's view once it was acknowledged, so a power cut must not
 /// take back a commit.
 const SQLITE_SESSION: &[&str] = &[
@@ -127,7 +127,7 @@ pub async fn connect(database: &DatabaseUrl) -> anyhow::Result<Store> {
 /// One connection outside the pools.
 pub(super) async fn connect_alone(database: &DatabaseUrl) -> anyhow::Result<AnyConnection> {
     let mut connection = database.options()?.connect().await?;
-    prepare_session(database.dialect(), &mut connection).await?;
+    prepare_session(database.dialect(), Use::Write, &mut connection).await?;
     Ok(connection)
 }
 
@@ -144,7 +144,7 @@ async fn pool(database: &DatabaseUrl, connections: u32, using: Use) -> anyhow::R
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                prepare_session(dialect, connection).await?;
+                prepare_session(dialect, using, connection).await?;
                 if using == Use::Write && dialect == Dialect::Sqlite {
                     can_write(connection).await?;
                 }
@@ -189,10 +189,11 @@ pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 
-async fn prepare_session(dialect: Dialect, connection: &mut AnyConnection) -> sqlx::Result<()> {
-    let statements = match dialect {
-        Dialect::MySql => MYSQL_SESSION,
-        Dialect::Sqlite => SQLITE_SESSION,
+async fn prepare_session(dialect: Dialect, using: Use, connection: &mut AnyConnection) -> sqlx::Result<()> {
+    let statements = match (dialect, using) {
+        (Dialect::MySql, Use::Write) => &[MYSQL_WRITERS, MYSQL_SESSION],
+        (Dialect::MySql, Use::Read) => &[MYSQL_READERS, MYSQL_SESSION],
+        (Dialect::Sqlite, _) => SQLITE_SESSION,
     };
     for statement in statements {
         connection.execute(*statement).await?;

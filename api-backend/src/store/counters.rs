@@ -1,6 +1,8 @@
-//! Two numbers that only rise. A raise holds the row's lock until commit.
+//! Numbers that only rise. A raise holds the row's lock until commit.
 
-use super::{Connection, Result};
+use sqlx::AssertSqlSafe;
+
+use super::{Connection, Dialect, Result};
 
 /// A row of `counters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub enum Counter {
     LastEventId,
     /// Version of all thresholds together.
     ThresholdsVersion,
+    /// Start of the first day of which raw samples are kept, Unix ms; 0 while all are.
+    RawRemovedBefore,
 }
 
 impl Counter {
@@ -16,6 +20,7 @@ impl Counter {
         match self {
             Counter::LastEventId => "last_event_id",
             Counter::ThresholdsVersion => "thresholds_version",
+            Counter::RawRemovedBefore => "raw_removed_before",
         }
     }
 }
@@ -31,4 +36,10 @@ pub async fn raise(connection: &mut Connection, counter: Counter, n: i64) -> Res
     let sql = "UPDATE counters SET value = value + ? WHERE name = ?";
     sqlx::query(sql).bind(n).bind(counter.name()).execute(&mut *connection).await?;
     read(connection, counter).await
+}
+
+/// The value, which nobody else can raise until this transaction ends.
+pub async fn lock(connection: &mut Connection, dialect: Dialect, counter: Counter) -> Result<i64> {
+    let sql = format!("SELECT value FROM counters WHERE name = ?{}", dialect.for_update());
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(counter.name()).fetch_one(connection).await?)
 }

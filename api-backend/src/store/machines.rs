@@ -48,6 +48,12 @@ pub async fn present(connection: &mut Connection, host_key: i64) -> Result<Vec<M
     sqlx::query(AssertSqlSafe(sql)).bind(host_key).fetch_all(connection).await?.iter().map(machine).collect()
 }
 
+/// All machines that a host has or had.
+pub async fn of_host(connection: &mut Connection, host_key: i64) -> Result<Vec<MachineRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ?");
+    sqlx::query(AssertSqlSafe(sql)).bind(host_key).fetch_all(connection).await?.iter().map(machine).collect()
+}
+
 /// Those of a host's machines of a kind that have one of these identities, gone or not.
 pub async fn find(connection: &mut Connection, host_key: i64, kind: Kind, identities: &[&str]) -> Result<Vec<MachineRow>> {
     if identities.is_empty() {

@@ -4,6 +4,7 @@
 //! a file here plus a migration in both folders of `migrations/`. Every statement runs on a connection that the caller
 //! chose, so that a transaction is visible where it begins.
 
+pub mod chunks;
 mod connect;
 pub mod consumers;
 pub mod counters;
@@ -123,6 +124,12 @@ impl Store {
     /// A connection for queries.
     pub async fn read(&self) -> Result<sqlx::pool::PoolConnection<Any>> {
         Ok(self.reader.acquire().await?)
+    }
+
+    /// Several queries that see one state of the database.
+    pub async fn snapshot(&self) -> Result<Transaction<'static, Any>> {
+        // readers are at REPEATABLE READ, and a transaction of SQLite is a snapshot from its first read on
+        Ok(self.reader.begin().await?)
     }
 
     /// Which SQL to speak.

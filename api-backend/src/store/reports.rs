@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use wire_model::ReportId;
 
@@ -47,7 +48,7 @@ pub async fn insert(connection: &mut Connection, reports: &[NewReport<'_>]) -> R
     Ok(())
 }
 
-/// Which of these times a host has a report of, and which one that is.
+/// Which of these times a host has a report of in the head, and which one that is.
 pub async fn existing(connection: &mut Connection, host_key: i64, times: &[i64]) -> Result<HashMap<i64, ReportId>> {
     let mut existing = HashMap::new();
     for times in times.chunks(MAX_BOUND_VALUES) {
@@ -57,8 +58,7 @@ pub async fn existing(connection: &mut Connection, host_key: i64, times: &[i64])
             query = query.bind(at);
         }
         for row in query.fetch_all(&mut *connection).await? {
-            let number = |column: &str| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
-            existing.insert(row.try_get("at")?, ReportId { epoch: number("epoch")?, seq: number("seq")? });
+            existing.insert(row.try_get("at")?, name(&row)?);
         }
     }
     Ok(existing)
@@ -82,6 +82,61 @@ pub async fn newest(connection: &mut Connection, host_keys: &[i64]) -> Result<Ha
         }
     }
     Ok(newest)
+}
+
+/// A host, and how far its head goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The host.
+    pub host_key: i64,
+    /// Time of its oldest report that is not sealed.
+    pub oldest_at: i64,
+    /// Time of its newest report.
+    pub newest_at: i64,
+}
+
+/// The heads of all hosts that have reports older than their newest one from before `before`, by host.
+pub async fn heads(connection: &mut Connection, before: i64) -> Result<Vec<Head>> {
+    // one look into the key for each host
+    let sql = "SELECT h.host_key, h.last_report_at, (SELECT MIN(r.at) FROM reports r WHERE r.host_key = h.host_key) AS oldest_at \
+               FROM hosts h ORDER BY h.host_key";
+    let mut heads = Vec::new();
+    for row in sqlx::query(sql).fetch_all(connection).await? {
+        let (host_key, newest_at) = (row.try_get("host_key")?, row.try_get("last_report_at")?);
+        if let Some(oldest_at) = row.try_get::<Option<i64>, _>("oldest_at")?.filter(|at| *at < newest_at && *at < before) {
+            heads.push(Head { host_key, oldest_at, newest_at });
+        }
+    }
+    Ok(heads)
+}
+
+/// A stored report with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedReport {
+    /// Its place in the store.
+    pub at: i64,
+    /// Its name.
+    pub id: ReportId,
+    /// The report, compressed.
+    pub payload: Vec<u8>,
+}
+
+/// Up to `limit` reports of a host in [from, to), in time order.
+pub async fn named_range(connection: &mut Connection, host_key: i64, from: i64, to: i64, limit: i64) -> Result<Vec<NamedReport>> {
+    let sql = "SELECT at, epoch, seq, payload FROM reports WHERE host_key = ? AND at >= ? AND at < ? ORDER BY at LIMIT ?";
+    let rows = sqlx::query(sql).bind(host_key).bind(from).bind(to).bind(limit).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok(NamedReport { at: row.try_get("at")?, id: name(row)?, payload: row.try_get("payload")? })).collect()
+}
+
+/// Removes the reports of a host in [from, to). How many went.
+pub async fn remove(connection: &mut Connection, host_key: i64, from: i64, to: i64) -> Result<u64> {
+    let sql = "DELETE FROM reports WHERE host_key = ? AND at >= ? AND at < ?";
+    Ok(sqlx::query(sql).bind(host_key).bind(from).bind(to).execute(connection).await?.rows_affected())
+}
+
+fn name(row: &AnyRow) -> Result<ReportId> {
+    let number = |column: &str| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
+    Ok(ReportId { epoch: number("epoch")?, seq: number("seq")? })
 }
 
 /// How many reports a host has in [from, to), counted up to `limit`.

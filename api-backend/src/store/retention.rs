@@ -2,6 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
+use super::chunks::Resolution;
 use super::{Connection, Result};
 
 /// Rows that one step removes at most.
@@ -16,6 +17,27 @@ pub async fn remove_reports(connection: &mut Connection, host_key: i64, before: 
     let end = step.fetch_optional(&mut *connection).await?.unwrap_or(before);
     let sql = "DELETE FROM reports WHERE host_key = ? AND at < ?";
     Ok(sqlx::query(sql).bind(host_key).bind(end).execute(connection).await?.rows_affected())
+}
+
+/// Removes chunks of the oldest stretch from before `before`: all rows of some hosts, about [`STEP_ROWS`] or a single host's. How many
+/// went.
+pub async fn remove_chunks(connection: &mut Connection, resolution: Resolution, before: i64) -> Result<u64> {
+    let oldest = super::chunks::bounds(&mut *connection, resolution).await?.map(|(first, _)| first);
+    let Some(start_at) = oldest.filter(|start_at| *start_at < before) else { return Ok(0) };
+    // the host up to which a step goes
+    let sql = "SELECT host_key FROM chunks WHERE resolution_ms = ? AND start_at = ? ORDER BY host_key LIMIT 1 OFFSET ?";
+    let step = sqlx::query_scalar::<_, i64>(sql).bind(resolution.ms()).bind(start_at).bind(STEP_ROWS - 1);
+    let host_key = step.fetch_optional(&mut *connection).await?.unwrap_or(i64::MAX);
+    let sql = "DELETE FROM chunks WHERE resolution_ms = ? AND start_at = ? AND host_key <= ?";
+    let query = sqlx::query(sql).bind(resolution.ms()).bind(start_at).bind(host_key);
+    Ok(query.execute(connection).await?.rows_affected())
+}
+
+/// Removes the oldest stretches, a row for each host, if they began before `before`. How many went.
+pub async fn remove_stretches(connection: &mut Connection, before: i64) -> Result<u64> {
+    let oldest: Option<i64> = sqlx::query_scalar("SELECT MIN(start_at) FROM stretches").fetch_one(&mut *connection).await?;
+    let Some(oldest) = oldest.filter(|oldest| *oldest < before) else { return Ok(0) };
+    Ok(sqlx::query("DELETE FROM stretches WHERE start_at = ?").bind(oldest).execute(connection).await?.rows_affected())
 }
 
 /// Removes up to [`STEP_ROWS`] events from before `before`; the newest always stays, so that the range is known. How many went.

@@ -66,6 +66,29 @@ impl<'a> MachineReadings<'a> {
         }
     }
 
+    /// Calls `visit` for all series: with the metric, the device (`None`: the machine itself) and the value.
+    pub fn for_each_value(&self, mut visit: impl FnMut(&'a str, Option<&'a str>, Option<f64>)) {
+        match self.source {
+            Source::Host(report) => {
+                for (metric, value) in &report.metrics {
+                    visit(metric, None, *value);
+                }
+                for (_, table) in report.tables.iter().filter(|(name, _)| name.as_str() != CONTAINER_TABLE) {
+                    for row in &table.rows {
+                        for (metric, cell) in table.columns.iter().zip(row).filter(|(name, _)| is_metric(name)) {
+                            visit(metric, row[0].text(), cell.number());
+                        }
+                    }
+                }
+            }
+            Source::Container(table, row) => {
+                for (metric, cell) in table.columns.iter().zip(row).filter(|(name, _)| is_metric(name)) {
+                    visit(metric, None, cell.number());
+                }
+            }
+        }
+    }
+
     /// Values of the machine itself.
     pub fn values(&self) -> BTreeMap<&'a str, f64> {
         match self.source {

@@ -174,6 +174,9 @@ impl Admin {
     }
 }
 
+/// Reports of tests are often old and should stay where the test looks for them.
+const NEVER_SEAL: &str = "--seal-after-seconds=31536000";
+
 pub struct Backend {
     pub base: String,
     pub client: reqwest::Client,
@@ -188,10 +191,24 @@ impl Backend {
 
     pub async fn start_with(database: &Database, flags: &[&str]) -> Backend {
         let url = format!("--database-url={}", database.url);
-        let flags = ["api-backend", "--admin-listen-addr=off", "--tz=UTC", &url].into_iter().chain(flags.iter().copied());
+        let flags =
+            ["api-backend", "--admin-listen-addr=off", "--tz=UTC", NEVER_SEAL, &url].into_iter().chain(flags.iter().copied());
         let backend = Backend::spawn(api_backend::Config::parse_from(flags)).await;
         eventually("the backend answers", async || backend.get("/session").await.0 == StatusCode::OK).await;
         backend
+    }
+
+    /// That seals what is older than so many seconds, and removes nothing.
+    pub async fn start_sealing(database: &Database, seconds: u32) -> Backend {
+        let flags = [
+            "api-backend".to_owned(),
+            "--admin-listen-addr=off".to_owned(),
+            "--raw-retention-days=3650".to_owned(),
+            "--rollup-retention-days=3650".to_owned(),
+            format!("--seal-after-seconds={seconds}"),
+            format!("--database-url={}", database.url),
+        ];
+        Backend::spawn(api_backend::Config::parse_from(flags)).await
     }
 
     /// With an admin server, and without waiting for the database.
@@ -199,7 +216,7 @@ impl Backend {
         let address = format!("127.0.0.1:{}", free_port().await);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("--database-url={url}");
-        let flags = ["api-backend", "--tz=UTC", &url, "--admin-listen-addr", &address];
+        let flags = ["api-backend", "--tz=UTC", NEVER_SEAL, &url, "--admin-listen-addr", &address];
         let backend = Backend::spawn(api_backend::Config::parse_from(flags)).await;
         let admin = Admin { base: format!("http://{address}"), client };
         eventually("the admin server answers", async || admin.client.get(format!("{}/livez", admin.base)).send().await.is_ok())

@@ -82,12 +82,9 @@ impl Points {
         let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
         let greatest = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         match self {
-            Points::Samples(values) => Summary {
-                min: least(values),
-                max: greatest(values),
-                sum: values.iter().sum(),
-                count: values.len() as f64,
-            },
+            Points::Samples(values) => {
+                Summary { min: least(values), max: greatest(values), sum: values.iter().sum(), count: values.len() as f64 }
+            }
             Points::Folded { min, avg, max, count } => Summary {
                 min: least(min),
                 max: greatest(max),
@@ -154,7 +151,11 @@ impl NewPart {
         self.columns += 1;
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and within EXACT; counts are not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole and within EXACT; counts are not negative"
+    )]
     fn write_head(&mut self, mut flags: u8, head: &Head, summary: Summary, places: usize, data_length: usize) {
         let number = names::number(&head.metric);
         let is_whole = [summary.min, summary.max, summary.sum, summary.max - summary.min]

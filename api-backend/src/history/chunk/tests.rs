@@ -52,7 +52,9 @@ fn what_does_not_change_takes_a_few_bytes() {
 
 #[test]
 fn a_large_machine_is_split_into_parts() {
-    let noise = |seed: u32| (0..450u32).map(|place| f64::from(place.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 20)).collect::<Vec<_>>();
+    let noise = |seed: u32| {
+        (0..450u32).map(|place| f64::from(place.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 20)).collect::<Vec<_>>()
+    };
     let columns: Vec<_> =
         (0..40).map(|number| samples("system.disk.read", Some(&format!("disk{}", number / 4)), &noise(number))).collect();
     let parts = encode(450, &columns);

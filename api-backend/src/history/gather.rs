@@ -1,0 +1,147 @@
+//! From reports, and from what is sealed already, to the columns of a stretch.
+
+use std::collections::HashMap;
+
+use wire_model::{HostReport, ReportId};
+
+use super::chunk::{self, Axis, Column, Damaged, Head, Part, Points};
+use super::scale::Scale;
+use crate::thresholds::{Kind, machine_readings};
+
+/// Whose series they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// A machine by its number.
+    Known(i64),
+    /// A container that has none yet, by its identity.
+    Unknown(String),
+}
+
+/// A machine and the parts of its chunk.
+pub(super) type Chunk = (Owner, Vec<Vec<u8>>);
+
+/// The samples of a host in a stretch.
+#[derive(Default)]
+pub(super) struct Gathered {
+    axis: Vec<(i64, ReportId)>,
+    series: Vec<Series>,
+    /// Places in `series`.
+    index: HashMap<(Owner, String, Option<String>), usize>,
+    /// The series of the report before, in the order in which it had them: the next one hardly ever has others.
+    path: Vec<usize>,
+}
+
+struct Series {
+    owner: Owner,
+    head: Head,
+    samples: Vec<(i64, f64)>,
+}
+
+impl Gathered {
+    /// Adds what a sealed stretch holds.
+    pub(super) fn add_sealed(&mut self, axis: &Axis, chunks: &[(i64, Vec<u8>)]) -> Result<(), Damaged> {
+        self.axis.extend(&axis.0);
+        for (machine_id, data) in chunks {
+            let part = Part::open(data)?;
+            for of in &part.columns {
+                let column = part.decode(of)?;
+                let Points::Samples(values) = &column.points else { continue };
+                let place = self.place(&Owner::Known(*machine_id), &column.head.metric, column.head.device.as_deref());
+                let series = &mut self.series[place];
+                for (at, value) in samples(axis, &column, values)? {
+                    series.samples.push((at, series.head.scale.units(value)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a report that is stored at `at`. `machines` knows the host's containers by identity; the host itself is ''.
+    pub(super) fn add(&mut self, at: i64, id: ReportId, report: &HostReport, machines: &HashMap<(Kind, String), i64>) {
+        self.axis.push((at, id));
+        let mut position = 0;
+        for readings in machine_readings(report) {
+            let key = (readings.kind, readings.identity.clone());
+            let owner = machines.get(&key).map_or(Owner::Unknown(key.1), |id| Owner::Known(*id));
+            readings.for_each_value(|metric, device, value| {
+                let place = match self.path.get(position) {
+                    Some(place) if self.series[*place].is(&owner, metric, device) => *place,
+                    _ => self.place(&owner, metric, device),
+                };
+                self.path.resize(self.path.len().max(position + 1), place);
+                self.path[position] = place;
+                position += 1;
+                let series = &mut self.series[place];
+                if let Some(value) = value {
+                    series.samples.push((at, series.head.scale.units(value)));
+                }
+            });
+        }
+    }
+
+    fn place(&mut self, owner: &Owner, metric: &str, device: Option<&str>) -> usize {
+        let key = (owner.clone(), metric.to_owned(), device.map(str::to_owned));
+        let next = self.series.len();
+        let place = *self.index.entry(key).or_insert(next);
+        if place == next {
+            let head = Head { metric: metric.to_owned(), device: device.map(str::to_owned), scale: Scale::of(metric) };
+            self.series.push(Series { owner: owner.clone(), head, samples: Vec::new() });
+        }
+        place
+    }
+
+    /// The stretch's reports, and the encoded chunks of each machine.
+    pub(super) fn encode(mut self) -> (Axis, Vec<Chunk>) {
+        self.axis.sort_unstable_by_key(|(at, _)| *at);
+        let axis = Axis(self.axis);
+        self.series.sort_by(|one, other| one.order().cmp(&other.order()));
+        let mut machines: Vec<(Owner, Vec<Column>)> = Vec::new();
+        for series in self.series {
+            let column = column(&axis, series.head, series.samples);
+            match machines.last_mut() {
+                Some((owner, columns)) if *owner == series.owner => columns.push(column),
+                _ => machines.push((series.owner, vec![column])),
+            }
+        }
+        let encode = |(owner, columns): (Owner, Vec<Column>)| (owner, chunk::encode(axis.0.len(), &columns));
+        let machines = machines.into_iter().map(encode).collect();
+        (axis, machines)
+    }
+}
+
+impl Series {
+    fn is(&self, owner: &Owner, metric: &str, device: Option<&str>) -> bool {
+        self.head.metric == metric && self.head.device.as_deref() == device && self.owner == *owner
+    }
+
+    /// Machine by machine, so that chunks are written in the order of their key; device by device, whose name then stands once.
+    fn order(&self) -> (Option<i64>, &str, Option<&str>, &str) {
+        let (id, identity) = match &self.owner {
+            Owner::Known(id) => (Some(*id), ""),
+            Owner::Unknown(identity) => (None, identity.as_str()),
+        };
+        (id, identity, self.head.device.as_deref(), &self.head.metric)
+    }
+}
+
+fn column(axis: &Axis, head: Head, mut samples: Vec<(i64, f64)>) -> Column {
+    // sealed ones and late ones are mixed only where a stretch was opened again
+    samples.sort_by_key(|(at, _)| *at);
+    let mut places = Vec::with_capacity(samples.len());
+    let mut place = 0;
+    for (at, _) in &samples {
+        while axis.0[place].0 < *at {
+            place += 1;
+        }
+        places.push(u32::try_from(place).expect("a stretch has fewer than 2^32 ms"));
+    }
+    Column { head, places, points: Points::Samples(samples.into_iter().map(|(_, units)| units).collect()) }
+}
+
+/// Times and values of a raw column.
+pub(super) fn samples(axis: &Axis, column: &Column, units: &[f64]) -> Result<Vec<(i64, f64)>, Damaged> {
+    let time = |place: &u32| axis.0.get(*place as usize).map(|(at, _)| *at);
+    let scale = column.head.scale;
+    let samples = column.places.iter().zip(units).map(|(place, units)| Some((time(place)?, scale.value(*units))));
+    samples.collect::<Option<_>>().ok_or_else(|| Damaged("a column has more places than its stretch".to_owned()))
+}

@@ -1,0 +1,308 @@
+//! Series over time: the head, chunks and rollups as one, from the coarsest that serves.
+//!
+//! A sample stands in one of the three places only, so what is read from them is simply put together.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+use wire_model::catalog;
+
+use super::buckets::{self, Bucket};
+use super::chunk::{Axis, Head, Part, Points};
+use super::gather::samples;
+use super::scale::Scale;
+use super::time::{QUARTER_MS, SLOT_MS, ceil, day_of, floor, starts};
+use crate::ingest::decode_payload;
+use crate::store::chunks::Resolution;
+use crate::store::counters::{self, Counter};
+use crate::store::machines::MachineRow;
+use crate::store::{self, Connection, StoreError};
+use crate::thresholds::machine_readings;
+use crate::time::DAY_MS;
+
+/// Reports of the head that one query reads at most: more are there only while nothing is sealed.
+pub const REPORTS_MAX: i64 = 50_000;
+/// Reports held in memory at once.
+const PAGE: i64 = 500;
+/// Stretches held in memory at once.
+const STRETCHES_AT_ONCE: usize = 96;
+/// Most points of one series in an answer.
+pub const POINTS_MAX: i64 = 10_000;
+/// Most points of all series of an answer together.
+pub const ALL_POINTS_MAX: usize = 1_000_000;
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct SeriesQuery {
+    /// Metrics by name.
+    pub metrics: Vec<String>,
+    /// Only this device.
+    pub device: Option<String>,
+    /// From here, in Unix ms.
+    pub from: i64,
+    /// To here, exclusive.
+    pub to: i64,
+    /// At most so many points a series.
+    pub max_points: i64,
+}
+
+impl SeriesQuery {
+    fn wants(&self, metric: &str, device: Option<&str>) -> bool {
+        self.metrics.iter().any(|other| other == metric) && (self.device.is_none() || self.device.as_deref() == device)
+    }
+}
+
+/// One metric of one machine or device: parallel columns, one entry per bucket that has values.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Series {
+    /// The metric.
+    pub metric: String,
+    /// Its unit, when the catalog knows it.
+    pub unit: Option<&'static str>,
+    /// The device, when the metric is of one.
+    pub device: Option<String>,
+    /// Width of a bucket; where it is the interval, every point is one report.
+    pub resolution_ms: i64,
+    /// Starts of the buckets, Unix ms.
+    pub t: Vec<i64>,
+    /// Least value in the bucket.
+    pub min: Vec<f64>,
+    /// Mean of the values in the bucket.
+    pub avg: Vec<f64>,
+    /// Greatest value in the bucket.
+    pub max: Vec<f64>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The range is too long for what is read here.
+    #[error("the range holds more than {REPORTS_MAX} reports that are not sealed yet: ask for a shorter one")]
+    TooMany,
+    /// The answer would be too large.
+    #[error("the answer has more than {ALL_POINTS_MAX} points: ask for fewer points, metrics or devices")]
+    TooLarge,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<super::chunk::Damaged> for HistoryError {
+    fn from(damaged: super::chunk::Damaged) -> HistoryError {
+        HistoryError::Store(damaged.into())
+    }
+}
+
+/// Reads the series of one machine. `connection` should be a snapshot: what is sealed between two queries would be missed.
+pub async fn read_series(
+    connection: &mut Connection,
+    machine: &MachineRow,
+    interval_ms: i64,
+    query: &SeriesQuery,
+) -> Result<Vec<Series>, HistoryError> {
+    let mut reading = Reading::new(machine, interval_ms, query);
+    let plan = Plan::of(connection, machine.host_key, &reading).await?;
+    reading.read_rollups(connection, &plan.days).await?;
+    reading.read_chunks(connection, &plan.quarters).await?;
+    reading.read_head(connection).await?;
+    Ok(reading.finish())
+}
+
+/// Which stretches are read from where.
+struct Plan {
+    /// Days whose 5-minute points are used.
+    days: Vec<i64>,
+    /// Quarters of all other days.
+    quarters: Vec<i64>,
+}
+
+impl Plan {
+    async fn of(connection: &mut Connection, host_key: i64, reading: &Reading<'_>) -> Result<Plan, StoreError> {
+        let removed_before = counters::read(connection, Counter::RawRemovedBefore).await?;
+        let (mut first, mut last) = (i64::MAX, i64::MIN);
+        for resolution in [Resolution::FiveMinutes, Resolution::Raw] {
+            if let Some((from, to)) = store::chunks::bounds(connection, resolution).await? {
+                (first, last) = (first.min(from), last.max(to));
+            }
+        }
+        if first > last {
+            return Ok(Plan { days: Vec::new(), quarters: Vec::new() });
+        }
+        let (from, to) = (reading.from.max(day_of(first)), reading.to.min(last + DAY_MS));
+        let all: Vec<i64> = starts(from, to.max(from), DAY_MS).collect();
+        let is_coarse = reading.width % SLOT_MS == 0;
+        let due = if is_coarse { store::chunks::due_days(connection, host_key, &all).await? } else { Vec::new() };
+        let (fine, days): (Vec<i64>, Vec<i64>) =
+            all.into_iter().partition(|day| *day >= removed_before && (!is_coarse || due.contains(day)));
+        let quarters = fine.iter().flat_map(|day| starts(from.max(*day), to.min(day + DAY_MS), QUARTER_MS)).collect();
+        Ok(Plan { days, quarters })
+    }
+}
+
+struct Reading<'a> {
+    machine: &'a MachineRow,
+    query: &'a SeriesQuery,
+    /// The range that is read: the query's, and where buckets hold folded points their edges.
+    from: i64,
+    to: i64,
+    width: i64,
+    series: BTreeMap<(String, Option<String>), (Scale, Vec<Bucket>)>,
+    points: usize,
+}
+
+impl<'a> Reading<'a> {
+    fn new(machine: &'a MachineRow, interval_ms: i64, query: &'a SeriesQuery) -> Reading<'a> {
+        let width = buckets::width(query.from, query.to, query.max_points, interval_ms.max(1));
+        // buckets that hold whole points of rollups, and whole chunks
+        let grid = if width > QUARTER_MS - SLOT_MS { QUARTER_MS } else { SLOT_MS };
+        let (width, grid) = if width >= SLOT_MS { (ceil(width, grid), grid) } else { (width, 1) };
+        let (from, to) = (floor(query.from, grid), ceil(query.to, grid));
+        Reading { machine, query, from, to, width, series: BTreeMap::new(), points: 0 }
+    }
+
+    /// Adds to the series of `head`, in its units; `start` is any time.
+    fn add(&mut self, head: &Head, points: impl Iterator<Item = Bucket>) -> Result<(), HistoryError> {
+        let (from, to, width) = (self.from, self.to, self.width);
+        let key = (head.metric.clone(), head.device.clone());
+        let (scale, all) = self.series.entry(key).or_insert_with(|| (Scale::of(&head.metric), Vec::new()));
+        let before = all.len();
+        for point in points.filter(|point| (from..to).contains(&point.start)) {
+            // the catalog may have changed since
+            let point = if *scale == head.scale { point } else { convert(point, head.scale, *scale) };
+            buckets::add(all, Bucket { start: floor(point.start, width), ..point });
+        }
+        self.points += all.len() - before;
+        if self.points > ALL_POINTS_MAX { Err(HistoryError::TooLarge) } else { Ok(()) }
+    }
+
+    async fn read_rollups(&mut self, connection: &mut Connection, days: &[i64]) -> Result<(), HistoryError> {
+        let query = self.query;
+        for days in days.chunks(STRETCHES_AT_ONCE) {
+            let (host_key, machine_id) = (self.machine.host_key, self.machine.machine_id);
+            let resolution = Resolution::FiveMinutes;
+            for (day_at, data) in store::chunks::of_machine(connection, resolution, days, host_key, machine_id).await? {
+                let part = Part::open(&data)?;
+                for of in part.columns.iter().filter(|of| query.wants(&of.head.metric, of.head.device.as_deref())) {
+                    let column = part.decode(of)?;
+                    let Points::Folded { min, avg, max, count } = &column.points else { continue };
+                    let points = column.places.iter().enumerate().map(|(index, place)| Bucket {
+                        start: day_at + i64::from(*place) * SLOT_MS,
+                        min: min[index],
+                        max: max[index],
+                        sum: avg[index] * count[index],
+                        count: count[index],
+                    });
+                    self.add(&column.head, points)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_chunks(&mut self, connection: &mut Connection, quarters: &[i64]) -> Result<(), HistoryError> {
+        let query = self.query;
+        for quarters in quarters.chunks(STRETCHES_AT_ONCE) {
+            let (host_key, machine_id) = (self.machine.host_key, self.machine.machine_id);
+            // a whole chunk in one bucket: its summary says all
+            let is_whole = self.width % QUARTER_MS == 0;
+            let mut axes = HashMap::new();
+            if !is_whole {
+                for stretch in store::chunks::stretches(connection, host_key, quarters).await? {
+                    axes.insert(stretch.start_at, Axis::decode(stretch.start_at, &stretch.data)?);
+                }
+            }
+            for (start, data) in store::chunks::of_machine(connection, Resolution::Raw, quarters, host_key, machine_id).await? {
+                let part = Part::open(&data)?;
+                for of in part.columns.iter().filter(|of| query.wants(&of.head.metric, of.head.device.as_deref())) {
+                    if is_whole {
+                        let all = of.summary;
+                        let bucket = Bucket { start, min: all.min, max: all.max, sum: all.sum, count: all.count };
+                        self.add(&of.head, std::iter::once(bucket))?;
+                        continue;
+                    }
+                    let column = part.decode(of)?;
+                    let Points::Samples(units) = &column.points else { continue };
+                    let axis = axes.get(&start).ok_or_else(|| no_axis(start))?;
+                    let scale = column.head.scale;
+                    let points = samples(axis, &column, units)?.into_iter();
+                    self.add(&column.head, points.map(|(at, value)| Bucket::of_value(at, scale.units(value))))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_head(&mut self, connection: &mut Connection) -> Result<(), HistoryError> {
+        let host_key = self.machine.host_key;
+        if store::reports::count(connection, host_key, self.from, self.to, REPORTS_MAX + 1).await? > REPORTS_MAX {
+            return Err(HistoryError::TooMany);
+        }
+        let mut from = self.from;
+        loop {
+            let page = store::reports::range(connection, host_key, from, self.to, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            from = last + 1;
+            for (at, payload) in &page {
+                self.add_report(*at, payload)?;
+            }
+            if (page.len() as i64) < PAGE {
+                return Ok(());
+            }
+        }
+    }
+
+    fn add_report(&mut self, at: i64, payload: &[u8]) -> Result<(), HistoryError> {
+        let report = decode_payload(payload).map_err(StoreError::Corrupt)?;
+        let machines = machine_readings(&report);
+        let is_it = |other: &&crate::thresholds::MachineReadings<'_>| {
+            other.kind == self.machine.kind && other.identity == self.machine.identity
+        };
+        let Some(readings) = machines.iter().find(is_it) else { return Ok(()) };
+        let mut found = Vec::new();
+        for metric in &self.query.metrics {
+            readings.for_each(metric, |device, value| {
+                if let (Some(value), true) = (value, self.query.wants(metric, device)) {
+                    let head = Head { metric: metric.clone(), device: device.map(str::to_owned), scale: Scale::of(metric) };
+                    found.push((head, value));
+                }
+            });
+        }
+        for (head, value) in found {
+            let bucket = Bucket::of_value(at, head.scale.units(value));
+            self.add(&head, std::iter::once(bucket))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Vec<Series> {
+        let width = self.width;
+        self.series
+            .into_iter()
+            .filter(|(_, (_, buckets))| !buckets.is_empty())
+            .map(|((metric, device), (scale, buckets))| columns(metric, device, width, scale, &buckets))
+            .collect()
+    }
+}
+
+fn no_axis(start: i64) -> StoreError {
+    StoreError::Corrupt(format!("there are chunks and no stretch at {start}"))
+}
+
+fn convert(point: Bucket, from: Scale, to: Scale) -> Bucket {
+    let convert = |units: f64| to.units(from.value(units));
+    Bucket { min: convert(point.min), max: convert(point.max), sum: convert(point.avg()) * point.count, ..point }
+}
+
+fn columns(metric: String, device: Option<String>, resolution_ms: i64, scale: Scale, buckets: &[Bucket]) -> Series {
+    let each = |units: fn(&Bucket) -> f64| buckets.iter().map(|bucket| scale.value(units(bucket))).collect();
+    Series {
+        unit: catalog::find(&metric).map(|metric| metric.unit),
+        metric,
+        device,
+        resolution_ms,
+        t: buckets.iter().map(|bucket| bucket.start).collect(),
+        min: each(|bucket| bucket.min),
+        avg: each(Bucket::avg),
+        max: each(|bucket| bucket.max),
+    }
+}

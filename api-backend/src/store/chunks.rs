@@ -1,0 +1,209 @@
+//! `chunks`, `stretches` and `rollups_due`: history. What the bytes mean is known to `history`.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, placeholders, statements};
+
+/// Which chunks: the distance of their points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// Every sample, a quarter of an hour a row.
+    Raw,
+    /// 5 minutes folded into one point, a day a row.
+    FiveMinutes,
+}
+
+impl Resolution {
+    pub(super) fn ms(self) -> i64 {
+        match self {
+            Resolution::Raw => 0,
+            Resolution::FiveMinutes => 300_000,
+        }
+    }
+}
+
+/// One row to write.
+#[derive(Clone, Debug)]
+pub struct NewChunk {
+    /// Whose series.
+    pub machine_id: i64,
+    /// Number among the parts of the machine's chunk.
+    pub part: i64,
+    /// Encoded columns.
+    pub data: Vec<u8>,
+}
+
+/// Rows of one INSERT.
+const INSERT_ROWS: usize = 500;
+
+/// Writes the chunks of a host's stretch.
+pub async fn insert(
+    connection: &mut Connection,
+    resolution: Resolution,
+    start_at: i64,
+    host_key: i64,
+    chunks: &[NewChunk],
+) -> Result<()> {
+    for chunks in statements(chunks, INSERT_ROWS, |chunk| chunk.data.len()) {
+        let rows = vec!["(?, ?, ?, ?, ?, ?)"; chunks.len()].join(", ");
+        let sql = format!("INSERT INTO chunks (resolution_ms, start_at, host_key, machine_id, part, data) VALUES {rows}");
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for chunk in chunks {
+            query = query.bind(resolution.ms()).bind(start_at).bind(host_key).bind(chunk.machine_id).bind(chunk.part);
+            query = query.bind(&chunk.data[..]);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Removes the chunks of a host's stretch.
+pub async fn remove(connection: &mut Connection, resolution: Resolution, start_at: i64, host_key: i64) -> Result<()> {
+    let sql = "DELETE FROM chunks WHERE resolution_ms = ? AND start_at = ? AND host_key = ?";
+    sqlx::query(sql).bind(resolution.ms()).bind(start_at).bind(host_key).execute(connection).await?;
+    Ok(())
+}
+
+/// The chunks of a host's stretch: machine and data, by machine and part.
+pub async fn of_host(
+    connection: &mut Connection,
+    resolution: Resolution,
+    start_at: i64,
+    host_key: i64,
+) -> Result<Vec<(i64, Vec<u8>)>> {
+    let sql = "SELECT machine_id, data FROM chunks WHERE resolution_ms = ? AND start_at = ? AND host_key = ? \
+               ORDER BY machine_id, part";
+    let rows = sqlx::query(sql).bind(resolution.ms()).bind(start_at).bind(host_key).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get("machine_id")?, row.try_get("data")?))).collect()
+}
+
+/// The chunks of one machine in some stretches: start and data, by start and part.
+pub async fn of_machine(
+    connection: &mut Connection,
+    resolution: Resolution,
+    starts: &[i64],
+    host_key: i64,
+    machine_id: i64,
+) -> Result<Vec<(i64, Vec<u8>)>> {
+    let mut chunks = Vec::new();
+    for starts in starts.chunks(MAX_BOUND_VALUES) {
+        // single places of the key, because between two stretches of one host stand those of all others
+        let sql = format!(
+            "SELECT start_at, data FROM chunks WHERE resolution_ms = ? AND start_at IN ({}) AND host_key = ? AND machine_id = ? \
+             ORDER BY start_at, part",
+            placeholders(starts.len())
+        );
+        let query = starts.iter().fold(sqlx::query(AssertSqlSafe(sql)).bind(resolution.ms()), |query, start| query.bind(*start));
+        for row in query.bind(host_key).bind(machine_id).fetch_all(&mut *connection).await? {
+            chunks.push((row.try_get("start_at")?, row.try_get("data")?));
+        }
+    }
+    Ok(chunks)
+}
+
+/// Starts of the first and the last chunk there is.
+pub async fn bounds(connection: &mut Connection, resolution: Resolution) -> Result<Option<(i64, i64)>> {
+    let sql = "SELECT MIN(start_at) AS first_start, MAX(start_at) AS last_start FROM chunks WHERE resolution_ms = ?";
+    let row = sqlx::query(sql).bind(resolution.ms()).fetch_one(connection).await?;
+    let (first, last): (Option<i64>, Option<i64>) = (row.try_get("first_start")?, row.try_get("last_start")?);
+    Ok(first.zip(last))
+}
+
+/// One sealed stretch of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Its start, Unix ms.
+    pub start_at: i64,
+    /// How many reports it has.
+    pub reports: i64,
+    /// Their times and names, encoded.
+    pub data: Vec<u8>,
+}
+
+/// The stretches of a host that begin at one of these times, by start.
+pub async fn stretches(connection: &mut Connection, host_key: i64, starts: &[i64]) -> Result<Vec<Stretch>> {
+    let mut stretches = Vec::new();
+    for starts in starts.chunks(MAX_BOUND_VALUES) {
+        let list = placeholders(starts.len());
+        let sql = format!(
+            "SELECT start_at, reports, data FROM stretches WHERE start_at IN ({list}) AND host_key = ? ORDER BY start_at"
+        );
+        let query = starts.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, start| query.bind(*start));
+        for row in query.bind(host_key).fetch_all(&mut *connection).await? {
+            stretches.push(Stretch {
+                start_at: row.try_get("start_at")?,
+                reports: row.try_get("reports")?,
+                data: row.try_get("data")?,
+            });
+        }
+    }
+    Ok(stretches)
+}
+
+/// Writes a stretch, in place of the one that is there.
+pub async fn save_stretch(connection: &mut Connection, dialect: Dialect, host_key: i64, stretch: &Stretch) -> Result<()> {
+    let update = dialect.on_conflict_update("start_at, host_key", &["reports", "data"]);
+    let sql = format!("INSERT INTO stretches (start_at, host_key, reports, data) VALUES (?, ?, ?, ?){update}");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(stretch.start_at).bind(host_key).bind(stretch.reports);
+    query.bind(&stretch.data[..]).execute(connection).await?;
+    Ok(())
+}
+
+/// Notes that a host's day lacks something in its 5-minute chunk.
+pub async fn note_rollup_due(connection: &mut Connection, dialect: Dialect, host_key: i64, day_at: i64) -> Result<()> {
+    let add = dialect.on_conflict_add("rollups_due", "day_at, host_key", &["changes"]);
+    let sql = format!("INSERT INTO rollups_due (day_at, host_key, changes) VALUES (?, ?, 1){add}");
+    sqlx::query(AssertSqlSafe(sql)).bind(day_at).bind(host_key).execute(connection).await?;
+    Ok(())
+}
+
+/// A day of a host that is to be folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollupDue {
+    /// Its start, Unix ms.
+    pub day_at: i64,
+    /// The host.
+    pub host_key: i64,
+    /// What it was changed by when this was read.
+    pub changes: i64,
+}
+
+/// Days from before `before` that are to be folded, the oldest first.
+pub async fn rollups_due(connection: &mut Connection, before: i64, limit: i64) -> Result<Vec<RollupDue>> {
+    let sql = "SELECT day_at, host_key, changes FROM rollups_due WHERE day_at < ? ORDER BY day_at, host_key LIMIT ?";
+    let rows = sqlx::query(sql).bind(before).bind(limit).fetch_all(connection).await?;
+    let due = |row: &sqlx::any::AnyRow| {
+        Ok(RollupDue { day_at: row.try_get("day_at")?, host_key: row.try_get("host_key")?, changes: row.try_get("changes")? })
+    };
+    rows.iter().map(due).collect()
+}
+
+/// The days among these that lack something in the host's 5-minute chunk.
+pub async fn due_days(connection: &mut Connection, host_key: i64, days: &[i64]) -> Result<Vec<i64>> {
+    let mut due = Vec::new();
+    for days in days.chunks(MAX_BOUND_VALUES) {
+        let sql = format!("SELECT day_at FROM rollups_due WHERE day_at IN ({}) AND host_key = ?", placeholders(days.len()));
+        let query = days.iter().fold(sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)), |query, day| query.bind(*day));
+        due.extend(query.bind(host_key).fetch_all(&mut *connection).await?);
+    }
+    Ok(due)
+}
+
+/// The oldest day of any host that is to be folded.
+pub async fn oldest_rollup_due(connection: &mut Connection) -> Result<Option<i64>> {
+    Ok(sqlx::query_scalar("SELECT MIN(day_at) FROM rollups_due").fetch_one(connection).await?)
+}
+
+/// Takes a day off the list, unless something was sealed since. Whether it did.
+pub async fn rollup_done(connection: &mut Connection, due: RollupDue) -> Result<bool> {
+    let sql = "DELETE FROM rollups_due WHERE day_at = ? AND host_key = ? AND changes = ?";
+    let query = sqlx::query(sql).bind(due.day_at).bind(due.host_key).bind(due.changes);
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Takes a lease that nobody holds, or keeps the one that `holder` has. Whether it has it now.
+pub async fn take_lease(connection: &mut Connection, name: &str, holder: i64, now: i64, until: i64) -> Result<bool> {
+    let sql = "UPDATE leases SET holder = ?, held_until = ? WHERE name = ? AND (holder = ? OR held_until < ?)";
+    let query = sqlx::query(sql).bind(holder).bind(until).bind(name).bind(holder).bind(now);
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}
