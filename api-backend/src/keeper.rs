@@ -19,6 +19,8 @@ const LEASE: &str = "sealer";
 const LEASE_MS: i64 = 60_000;
 /// A piece of work that takes longer waits for a connection that is dead.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// So long the end of a process may wait to let another one begin at once.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A day is folded an hour after its end: what comes late by less needs no second folding.
 const ROLLUP_AFTER_MS: i64 = 3_600_000;
 /// Days that are read from the list at once.
@@ -38,6 +40,9 @@ pub async fn keep_history(store: Store, after: Duration, shutdown: Shutdown) -> 
         if let Err(error) = keeper.round().await {
             warn!(%error, "cannot keep history, trying again");
         }
+    }
+    if let Err(error) = store::in_time(RELEASE_TIMEOUT, keeper.release()).await {
+        info!(%error, "the lease of history ends by itself");
     }
     Ok(())
 }
@@ -94,6 +99,13 @@ impl Keeper {
         }
         metrics::counter!("history_days_folded_total").increment(count);
         Ok(())
+    }
+
+    /// Another one may take over.
+    async fn release(&self) -> store::Result<()> {
+        let mut transaction = self.store.begin().await?;
+        store::chunks::take_lease(&mut transaction, LEASE, self.holder, 0, 0).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Whether this backend goes on.

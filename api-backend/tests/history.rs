@@ -340,14 +340,15 @@ async fn a_backend_seals_and_folds_by_itself() {
             let times = rig.times(0, 0, 120);
             rig.report(host, &times).await;
         }
-        let second = Backend::start_sealing(&database, 1).await;
+        // which lets go of the lease
+        rig.backend.stop().await;
+        rig.backend = Backend::start_sealing(&database, 1).await;
         support::eventually("everything is sealed and folded", async || {
             rig.count("reports").await == HOSTS.len() as i64 && rig.count("rollups_due").await == 0
         })
         .await;
         assert_eq!(rig.count("chunks WHERE resolution_ms = 300000").await, 3 * HOSTS.len() as i64);
         rig.check("by itself").await;
-        second.stop().await;
         rig.backend.stop().await;
     })
     .await;
