@@ -12,7 +12,7 @@ use std::task::Poll;
 
 use api_backend::history::removal::{self, Limits};
 use api_backend::history::rollup::{self, RolledUp};
-use api_backend::history::{QUARTER_MS, Series, SeriesQuery, day_of, existing, read_series, seal};
+use api_backend::history::{Detail, QUARTER_MS, Series, SeriesQuery, day_of, existing, read_series, seal};
 use api_backend::store::machines::MachineRow;
 use api_backend::store::{self, Store};
 use support::{Backend, Database, on_every_database, report};
@@ -151,7 +151,8 @@ impl Rig {
                 (somewhere, somewhere + 3 * 3_600_000, 10_000),
                 (somewhere, somewhere + 3 * 3_600_000, 10),
             ] {
-                let query = SeriesQuery { metrics: vec![metric.to_owned()], device: None, from, to, max_points };
+                let query =
+                    SeriesQuery { metrics: vec![metric.to_owned()], device: None, from, to, detail: Detail::Points(max_points) };
                 let mut snapshot = self.store.snapshot().await.unwrap();
                 let series = read_series(&mut snapshot, &machine, MINUTE, &query).await.unwrap();
                 snapshot.rollback().await.unwrap();
@@ -170,7 +171,8 @@ impl Rig {
             assert_eq!(samples.range(query.from..query.to).count(), 0, "{what}: nothing came for {query:?}");
             return;
         };
-        assert!(series.t.len() as i64 <= query.max_points, "{what}: {} points for {query:?}", series.t.len());
+        let Detail::Points(max_points) = query.detail else { unreachable!("the test asks for points") };
+        assert!(series.t.len() as i64 <= max_points, "{what}: {} points for {query:?}", series.t.len());
         let width = series.resolution_ms;
         let grid = [15 * MINUTE, SLOT, 1].into_iter().find(|grid| width % grid == 0).unwrap();
         let grid = if width < SLOT { 1 } else { grid };

@@ -6,6 +6,7 @@ mod access;
 mod catalog;
 mod consumers;
 mod cors;
+mod export;
 mod extract;
 mod follower;
 mod ingest;
@@ -18,6 +19,7 @@ mod series;
 mod session;
 mod stream;
 mod thresholds;
+mod top;
 mod violations;
 
 use std::sync::Arc;
@@ -125,6 +127,8 @@ pub fn router(app: App) -> Router {
         .route("/machines/{id}/series", get(series::list_series))
         .route("/machines/{id}/thresholds", get(thresholds::list_in_force))
         .route("/pipeline", get(pipeline::show_pipeline))
+        .route("/series", get(series::list_series_of_several))
+        .route("/top", get(top::list_top))
         .route("/thresholds", get(thresholds::list_thresholds).post(thresholds::create_threshold))
         .route("/thresholds/{id}", get(thresholds::show_threshold).put(thresholds::replace_threshold))
         .route("/thresholds/{id}", delete(thresholds::delete_threshold))

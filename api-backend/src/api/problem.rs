@@ -126,7 +126,7 @@ impl From<IngestError> for Problem {
 impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Problem {
         match error {
-            HistoryError::TooMany | HistoryError::TooLarge => Problem::unprocessable(error.to_string()),
+            HistoryError::TooMany | HistoryError::TooLarge | HistoryError::TooLong => Problem::unprocessable(error.to_string()),
             HistoryError::Store(error) => error.into(),
         }
     }

@@ -1,24 +1,40 @@
-//! `GET /machines/{id}/series`.
+//! `GET /series` and `GET /machines/{id}/series`: as columns, or as CSV.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::export::{self, harmless};
 use super::extract::{Params, Part, id};
+use super::violations::Range;
 use super::{App, Problem};
-use crate::history::{POINTS_MAX, SeriesQuery, read_series};
-use crate::store;
-use crate::time::now_ms;
+use crate::history::{self, Detail, POINTS_MAX, Series, SeriesQuery};
+use crate::ledger::{HOUR_MS, hour_of};
+use crate::store::machines::MachineRow;
+use crate::store::{self, Connection};
+use crate::time::{now_ms, rfc3339};
 
 const DEFAULT_RANGE_MS: i64 = 15 * 60 * 1_000;
 const DEFAULT_POINTS: i64 = 1_000;
 /// Metrics of one query.
 const METRICS_MAX: usize = 32;
+/// Machines of one query.
+const MACHINES_MAX: usize = 100;
+/// Of a range that ended so long ago hardly anything changes any more, so that it need not be asked for again within [`KEPT_SECONDS`].
+const SETTLED_MS: i64 = HOUR_MS;
+const KEPT_SECONDS: u32 = 300;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SeriesParams {
+    /// One id, or several separated by commas; not where the path names the machine.
+    machine_id: Option<String>,
     /// One name, or several separated by commas.
     metric: String,
     device: Option<String>,
@@ -31,24 +47,160 @@ pub(super) struct SeriesParams {
 pub(super) async fn list_series(
     State(app): State<App>,
     Part(machine): Part,
+    headers: HeaderMap,
     Params(params): Params<SeriesParams>,
-) -> Result<Json<Value>, Problem> {
-    let range = super::violations::Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
-    let (from, to) = range.ends(now_ms(), DEFAULT_RANGE_MS)?;
-    let max_points = params.max_points.unwrap_or(DEFAULT_POINTS);
-    if !(2..=POINTS_MAX).contains(&max_points) {
+) -> Result<Response, Problem> {
+    if params.machine_id.is_some() {
+        return Err(Problem::bad_request("machine_id: the path names the machine already"));
+    }
+    answer(app, &[&machine], &headers, &params).await
+}
+
+pub(super) async fn list_series_of_several(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Params(params): Params<SeriesParams>,
+) -> Result<Response, Problem> {
+    let machines = words("machine_id", params.machine_id.as_deref().unwrap_or_default(), MACHINES_MAX)?;
+    answer(app, &machines, &headers, &params).await
+}
+
+async fn answer(app: App, machines: &[&str], headers: &HeaderMap, params: &SeriesParams) -> Result<Response, Problem> {
+    let now = now_ms();
+    let range = Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
+    let (from, to) = range.ends(now, DEFAULT_RANGE_MS)?;
+    let wants_csv = export::wants_csv(headers);
+    let detail = match params.max_points {
+        None if wants_csv => Detail::Every,
+        max_points => Detail::Points(max_points.unwrap_or(DEFAULT_POINTS)),
+    };
+    if let Detail::Points(max_points) = detail
+        && !(2..=POINTS_MAX).contains(&max_points)
+    {
         return Err(Problem::bad_request(format!("max_points {max_points} is not within 2 and {POINTS_MAX}")));
     }
-    let metrics: Vec<String> =
-        params.metric.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-    if metrics.is_empty() || metrics.len() > METRICS_MAX {
-        return Err(Problem::bad_request(format!("metric names 1 to {METRICS_MAX} metrics, separated by commas")));
+    let metrics = words("metric", &params.metric, METRICS_MAX)?.into_iter().map(str::to_owned).collect();
+    let query = SeriesQuery { metrics, device: params.device.clone(), from, to, detail };
+    let mut snapshot = app.store.snapshot().await?;
+    let mut rows = Vec::new();
+    for machine in machines {
+        let row = store::machines::get(&mut snapshot, id("machine", machine)?).await?;
+        rows.push(row.ok_or_else(|| Problem::no_such("machine", machine))?);
     }
-    let mut connection = app.store.snapshot().await?;
-    let machine_id = id("machine", &machine)?;
-    let row = store::machines::get(&mut connection, machine_id).await?.ok_or_else(|| Problem::no_such("machine", &machine))?;
-    let interval_ms = store::hosts::interval_ms(&mut connection, row.host_key).await?;
-    let query = SeriesQuery { metrics, device: params.device, from, to, max_points };
-    let series = read_series(&mut connection, &row, interval_ms, &query).await?;
-    Ok(Json(json!({"series": series})))
+    if wants_csv {
+        drop(snapshot);
+        return Ok(csv(app, rows, query));
+    }
+    let tag = tag(&mut snapshot, &rows, &query).await?;
+    let cached = if to < now - SETTLED_MS { format!("private, max-age={KEPT_SECONDS}") } else { "private, no-cache".to_owned() };
+    let head = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, cached)];
+    let is_known = |known: &str| known.split(',').any(|known| known.trim() == tag);
+    if headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).is_some_and(is_known) {
+        return Ok((StatusCode::NOT_MODIFIED, head).into_response());
+    }
+    let mut series = Vec::new();
+    let mut points = 0;
+    for row in &rows {
+        let found = read(&mut snapshot, row, &query).await?;
+        points += found.iter().map(|series| series.t.len()).sum::<usize>();
+        if points > history::ALL_POINTS_MAX {
+            return Err(history::HistoryError::TooLarge.into());
+        }
+        series.extend(found.iter().map(|series| of_machine(row, series)));
+    }
+    Ok((head, Json(json!({"series": series}))).into_response())
+}
+
+async fn read(connection: &mut Connection, machine: &MachineRow, query: &SeriesQuery) -> Result<Vec<Series>, Problem> {
+    let interval_ms = store::hosts::interval_ms(connection, machine.host_key).await?;
+    Ok(history::read_series(connection, machine, interval_ms, query).await?)
+}
+
+fn of_machine(machine: &MachineRow, series: &Series) -> Value {
+    let mut value = json!(series);
+    value["machine_id"] = Value::from(machine.machine_id.to_string());
+    value
+}
+
+/// Says which samples an answer is made of: the ledger counts what is stored of each hour. Weak, because a day that was folded since has its
+/// means rounded.
+async fn tag(connection: &mut Connection, machines: &[MachineRow], query: &SeriesQuery) -> Result<String, Problem> {
+    let mut hasher = DefaultHasher::new();
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    (&query.metrics, &query.device, query.from, query.to, query.detail).hash(&mut hasher);
+    history::removed_before(connection).await?.hash(&mut hasher);
+    for machine in machines {
+        // the range is rounded outwards, by less than an hour
+        let (from, to) = (hour_of(query.from) - HOUR_MS, query.to + HOUR_MS);
+        let stored = store::ledger::stored(connection, machine.host_key, from, to).await?;
+        (machine.machine_id, stored).hash(&mut hasher);
+    }
+    Ok(format!("W/\"{:016x}\"", hasher.finish()))
+}
+
+/// Stretch of an export that is in memory at once, a longer one where there would be too many.
+const CSV_STEP_MS: i64 = HOUR_MS;
+const CSV_STEPS_MAX: i64 = 10_000;
+const CSV_HEADER: &[&str] = &["machine_id", "machine_name", "metric", "device", "t", "min", "avg", "max"];
+
+struct Export {
+    app: App,
+    machines: Arc<[MachineRow]>,
+    query: SeriesQuery,
+    /// What comes next: machine and time.
+    machine: usize,
+    from: i64,
+}
+
+/// Machine by machine; every sample in steps, points all at once, because they are few.
+fn csv(app: App, machines: Vec<MachineRow>, query: SeriesQuery) -> Response {
+    let from = query.from;
+    let first = Export { app, machines: machines.into(), query, machine: 0, from };
+    export::csv("series.csv", CSV_HEADER, first, |export| Box::pin(next_page(export)))
+}
+
+async fn next_page(mut export: Export) -> Result<export::Page<Export>, Problem> {
+    let (from, last) = (export.query.from, export.query.to);
+    let step = CSV_STEP_MS.max((last - from) / CSV_STEPS_MAX);
+    let end = match export.query.detail {
+        Detail::Every => (hour_of(export.from) + step).min(last),
+        Detail::Points(_) => last,
+    };
+    let machines = Arc::clone(&export.machines);
+    let machine = &machines[export.machine];
+    let query = SeriesQuery { from: export.from, to: end, ..export.query.clone() };
+    let mut snapshot = export.app.store.snapshot().await?;
+    let series = read(&mut snapshot, machine, &query).await?;
+    drop(snapshot);
+    export.from = end;
+    if end == last {
+        (export.machine, export.from) = (export.machine + 1, from);
+    }
+    let rows = export::rows(series.iter().flat_map(|series| csv_rows(machine, series)));
+    Ok((rows, (export.machine < machines.len()).then_some(export)))
+}
+
+fn csv_rows(machine: &MachineRow, series: &Series) -> impl Iterator<Item = Vec<String>> {
+    let (id, name) = (machine.machine_id.to_string(), harmless(&machine.name));
+    series.t.iter().enumerate().map(move |(index, at)| {
+        vec![
+            id.clone(),
+            name.clone(),
+            harmless(&series.metric),
+            harmless(series.device.as_deref().unwrap_or_default()),
+            rfc3339(*at),
+            series.min[index].to_string(),
+            series.avg[index].to_string(),
+            series.max[index].to_string(),
+        ]
+    })
+}
+
+/// The words of a list that is separated by commas.
+fn words<'a>(what: &str, text: &'a str, limit: usize) -> Result<Vec<&'a str>, Problem> {
+    let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() || words.len() > limit {
+        return Err(Problem::bad_request(format!("{what} names 1 to {limit}, separated by commas")));
+    }
+    Ok(words)
 }

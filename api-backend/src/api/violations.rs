@@ -1,18 +1,17 @@
 //! `GET /violations`: by date range, newest first, as JSON pages or as one CSV.
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::json;
-use tracing::error;
 
+use super::export::{self, harmless};
 use super::extract::{Params, Part, id, limit, word};
 use super::{App, Problem};
+use crate::store::StoreError;
 use crate::store::violations::{ViolationFilter, get, list};
 use crate::time::{parse_instant, rfc3339};
 use crate::violation::Violation;
@@ -104,9 +103,7 @@ pub(super) async fn list_violations(
         is_open,
         after: params.cursor.as_deref().map(parse_cursor).transpose()?,
     };
-    let wants_csv =
-        headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/csv"));
-    if wants_csv {
+    if export::wants_csv(&headers) {
         return Ok(csv(app, filter));
     }
     let limit = limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
@@ -131,34 +128,15 @@ fn parse_cursor(text: &str) -> Result<(i64, i64), Problem> {
     parts.ok_or_else(|| Problem::bad_request(format!("cursor: \"{text}\" is not one of ours")))
 }
 
-/// All of it, page by page: a slow reader holds one page and no connection.
 fn csv(app: App, filter: ViolationFilter) -> Response {
-    let pages = stream::unfold(Some((app, filter, true)), async |state| {
-        let (app, mut filter, is_first) = state?;
-        let page = match read_page(&app, &filter).await {
-            Ok(page) => page,
-            Err(error) => {
-                // the answer has begun: it can only be cut off, so that nobody takes it for complete
-                error!(?error, "a CSV export failed");
-                return Some((Err(std::io::Error::other("the export failed")), None));
-            }
-        };
-        let rows = csv_rows(&page, is_first);
-        let next = (page.len() as i64 == CSV_PAGE).then(|| {
-            filter.after = page.last().map(|last| (last.opened_at, last.id));
-            (app, filter, false)
-        });
-        Some((Ok(Bytes::from(rows)), next))
-    });
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"violations.csv\""),
-    ];
-    (headers, Body::from_stream(pages)).into_response()
+    export::csv("violations.csv", CSV_HEADER, (app, filter), |state| Box::pin(next_page(state)))
 }
 
-async fn read_page(app: &App, filter: &ViolationFilter) -> crate::store::Result<Vec<Violation>> {
-    list(&mut *app.store.read().await?, filter, CSV_PAGE).await
+async fn next_page((app, mut filter): (App, ViolationFilter)) -> Result<export::Page<(App, ViolationFilter)>, StoreError> {
+    let page = list(&mut *app.store.read().await?, &filter, CSV_PAGE).await?;
+    let rows = export::rows(page.iter().map(csv_row));
+    filter.after = page.last().map(|last| (last.opened_at, last.id));
+    Ok((rows, (page.len() as i64 == CSV_PAGE).then_some((app, filter))))
 }
 
 const CSV_HEADER: &[&str] = &[
@@ -183,40 +161,27 @@ const CSV_HEADER: &[&str] = &[
     "detected_at",
 ];
 
-fn csv_rows(violations: &[Violation], with_header: bool) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut write = |row: &[String]| writer.write_record(row).expect("rows are equally long and go to memory");
-    if with_header {
-        write(&CSV_HEADER.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    }
+fn csv_row(violation: &Violation) -> Vec<String> {
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-    for violation in violations {
-        write(&[
-            violation.id.to_string(),
-            violation.machine_id.to_string(),
-            harmless(&violation.machine_name),
-            harmless(&violation.host_id),
-            harmless(&violation.host_name),
-            violation.kind.as_str().to_owned(),
-            harmless(&violation.metric),
-            harmless(violation.device.as_deref().unwrap_or_default()),
-            violation.direction.as_str().to_owned(),
-            violation.severity.as_str().to_owned(),
-            violation.threshold_id.to_string(),
-            violation.threshold_value.to_string(),
-            rfc3339(violation.opened_at),
-            violation.opened_value.to_string(),
-            violation.peak_value.to_string(),
-            violation.closed_at.map(rfc3339).unwrap_or_default(),
-            number(violation.closed_value),
-            violation.close_reason.clone().unwrap_or_default(),
-            rfc3339(violation.detected_at),
-        ]);
-    }
-    writer.into_inner().expect("memory takes everything")
-}
-
-/// A name that a spreadsheet would run as a formula is written as text.
-fn harmless(name: &str) -> String {
-    if name.starts_with(['=', '+', '-', '@']) { format!("'{name}") } else { name.to_owned() }
+    vec![
+        violation.id.to_string(),
+        violation.machine_id.to_string(),
+        harmless(&violation.machine_name),
+        harmless(&violation.host_id),
+        harmless(&violation.host_name),
+        violation.kind.as_str().to_owned(),
+        harmless(&violation.metric),
+        harmless(violation.device.as_deref().unwrap_or_default()),
+        violation.direction.as_str().to_owned(),
+        violation.severity.as_str().to_owned(),
+        violation.threshold_id.to_string(),
+        violation.threshold_value.to_string(),
+        rfc3339(violation.opened_at),
+        violation.opened_value.to_string(),
+        violation.peak_value.to_string(),
+        violation.closed_at.map(rfc3339).unwrap_or_default(),
+        number(violation.closed_value),
+        violation.close_reason.clone().unwrap_or_default(),
+        rfc3339(violation.detected_at),
+    ]
 }

@@ -1,5 +1,7 @@
 //! Values folded into equal stretches of time, aligned to the clock so that they do not move between two queries.
 
+use super::scale::Scale;
+
 /// The values of one stretch, in units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bucket {
@@ -25,7 +27,13 @@ impl Bucket {
         self.sum / self.count
     }
 
-    fn merge(&mut self, other: &Bucket) {
+    /// The same in units of another scale.
+    pub(super) fn convert(self, from: Scale, to: Scale) -> Bucket {
+        let convert = |units: f64| to.units(from.value(units));
+        Bucket { min: convert(self.min), max: convert(self.max), sum: convert(self.avg()) * self.count, ..self }
+    }
+
+    pub(super) fn merge(&mut self, other: &Bucket) {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.sum += other.sum;

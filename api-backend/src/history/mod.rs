@@ -13,7 +13,11 @@ mod scale;
 pub mod seal;
 mod series;
 mod time;
+mod top;
 
 pub use known::existing;
-pub use series::{ALL_POINTS_MAX, HistoryError, POINTS_MAX, REPORTS_MAX, Series, SeriesQuery, read_series};
+pub use series::{
+    ALL_POINTS_MAX, Detail, HistoryError, POINTS_MAX, REPORTS_MAX, Series, SeriesQuery, read_series, removed_before,
+};
 pub use time::{QUARTER_MS, day_of};
+pub use top::{Top, TopMachine, newest, over_range};

@@ -42,8 +42,17 @@ pub struct SeriesQuery {
     pub from: i64,
     /// To here, exclusive.
     pub to: i64,
+    /// How fine.
+    pub detail: Detail,
+}
+
+/// How fine an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Detail {
     /// At most so many points a series.
-    pub max_points: i64,
+    Points(i64),
+    /// Every sample at its own time; points of 5 minutes where samples are removed.
+    Every,
 }
 
 impl SeriesQuery {
@@ -82,6 +91,9 @@ pub enum HistoryError {
     /// The answer would be too large.
     #[error("the answer has more than {ALL_POINTS_MAX} points: ask for fewer points, metrics or devices")]
     TooLarge,
+    /// The range has too many stretches.
+    #[error("the range is longer than {} days", super::top::STRETCHES_MAX)]
+    TooLong,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,6 +103,11 @@ impl From<super::chunk::Damaged> for HistoryError {
     fn from(damaged: super::chunk::Damaged) -> HistoryError {
         HistoryError::Store(damaged.into())
     }
+}
+
+/// From when on every sample is kept: the start of a day, Unix ms; 0 while all are.
+pub async fn removed_before(connection: &mut Connection) -> Result<i64, StoreError> {
+    counters::read(connection, Counter::RawRemovedBefore).await
 }
 
 /// Reads the series of one machine. `connection` should be a snapshot: what is sealed between two queries would be missed.
@@ -118,7 +135,7 @@ struct Plan {
 
 impl Plan {
     async fn of(connection: &mut Connection, host_key: i64, reading: &Reading<'_>) -> Result<Plan, StoreError> {
-        let removed_before = counters::read(connection, Counter::RawRemovedBefore).await?;
+        let removed_before = removed_before(connection).await?;
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         for resolution in [Resolution::FiveMinutes, Resolution::Raw] {
             if let Some((from, to)) = store::chunks::bounds(connection, resolution).await? {
@@ -152,7 +169,10 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(machine: &'a MachineRow, interval_ms: i64, query: &'a SeriesQuery) -> Reading<'a> {
-        let width = buckets::width(query.from, query.to, query.max_points, interval_ms.max(1));
+        let width = match query.detail {
+            Detail::Points(max_points) => buckets::width(query.from, query.to, max_points, interval_ms.max(1)),
+            Detail::Every => 1,
+        };
         // buckets that hold whole points of rollups, and whole chunks
         let grid = if width > QUARTER_MS - SLOT_MS { QUARTER_MS } else { SLOT_MS };
         let (width, grid) = if width >= SLOT_MS { (ceil(width, grid), grid) } else { (width, 1) };
@@ -168,7 +188,7 @@ impl<'a> Reading<'a> {
         let before = all.len();
         for point in points.filter(|point| (from..to).contains(&point.start)) {
             // the catalog may have changed since
-            let point = if *scale == head.scale { point } else { convert(point, head.scale, *scale) };
+            let point = if *scale == head.scale { point } else { point.convert(head.scale, *scale) };
             buckets::add(all, Bucket { start: floor(point.start, width), ..point });
         }
         self.points += all.len() - before;
@@ -286,11 +306,6 @@ impl<'a> Reading<'a> {
 
 fn no_axis(start: i64) -> StoreError {
     StoreError::Corrupt(format!("there are chunks and no stretch at {start}"))
-}
-
-fn convert(point: Bucket, from: Scale, to: Scale) -> Bucket {
-    let convert = |units: f64| to.units(from.value(units));
-    Bucket { min: convert(point.min), max: convert(point.max), sum: convert(point.avg()) * point.count, ..point }
 }
 
 fn columns(metric: String, device: Option<String>, resolution_ms: i64, scale: Scale, buckets: &[Bucket]) -> Series {

@@ -1,5 +1,6 @@
 //! `chunks`, `stretches` and `rollups_due`: history. What the bytes mean is known to `history`.
 
+use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, placeholders, statements};
@@ -99,6 +100,21 @@ pub async fn of_machine(
         }
     }
     Ok(chunks)
+}
+
+/// Calls `visit` with machine and data of all chunks of one stretch, as they come.
+pub async fn of_stretch(
+    connection: &mut Connection,
+    resolution: Resolution,
+    start_at: i64,
+    mut visit: impl FnMut(i64, &[u8]),
+) -> Result<()> {
+    let sql = "SELECT machine_id, data FROM chunks WHERE resolution_ms = ? AND start_at = ?";
+    let mut rows = sqlx::query(sql).bind(resolution.ms()).bind(start_at).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        visit(row.try_get("machine_id")?, row.try_get("data")?);
+    }
+    Ok(())
 }
 
 /// Starts of the first and the last chunk there is.

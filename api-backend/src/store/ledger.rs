@@ -224,6 +224,13 @@ pub async fn by_hour(connection: &mut Connection, host_key: Option<i64>, from: i
     rows.iter().map(|row| Ok((row.try_get("hour_at")?, counts(row)?))).collect()
 }
 
+/// How many reports of a host are stored in the hours that begin in [from, to).
+pub async fn stored(connection: &mut Connection, host_key: i64, from: i64, to: i64) -> Result<i64> {
+    // SUM of integers is a decimal in MySQL
+    let sql = "SELECT CAST(COALESCE(SUM(`stored`), 0) AS SIGNED) FROM ledger WHERE host_key = ? AND hour_at >= ? AND hour_at < ?";
+    Ok(sqlx::query_scalar(sql).bind(host_key).bind(from).bind(to).fetch_one(connection).await?)
+}
+
 /// Hosts of which most is missing in the hours that begin in [from, to), worst first, with their counts.
 pub async fn worst_hosts(connection: &mut Connection, from: i64, to: i64, limit: i64) -> Result<Vec<(i64, Counts)>> {
     let sums = sums();

@@ -74,6 +74,19 @@ pub async fn get(connection: &mut Connection, machine_id: i64) -> Result<Option<
     sqlx::query(AssertSqlSafe(sql)).bind(machine_id).fetch_optional(connection).await?.as_ref().map(machine).transpose()
 }
 
+/// The machines of these ids that are there, in no order.
+pub async fn of_ids(connection: &mut Connection, machine_ids: &[i64]) -> Result<Vec<MachineRow>> {
+    let mut machines = Vec::new();
+    for ids in machine_ids.chunks(MAX_BOUND_VALUES) {
+        let sql = format!("SELECT {COLUMNS} FROM machines m WHERE machine_id IN ({})", placeholders(ids.len()));
+        let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(*id));
+        for row in &query.fetch_all(&mut *connection).await? {
+            machines.push(machine(row)?);
+        }
+    }
+    Ok(machines)
+}
+
 /// Machines with ids above `after`, in id order.
 pub async fn list(connection: &mut Connection, filter: &MachineFilter, after: i64, limit: i64) -> Result<Vec<MachineRow>> {
     let mut sql = format!("SELECT {COLUMNS} FROM machines m");

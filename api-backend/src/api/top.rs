@@ -1,0 +1,129 @@
+//! `GET /top`: the machines with the greatest values of a metric, now or over a range.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wire_model::catalog;
+
+use super::extract::{Params, limit, word};
+use super::violations::Range;
+use super::{App, Problem};
+use crate::history::{self, Top, TopMachine};
+use crate::store::machines::MachineRow;
+use crate::store::{self, Connection, StoreError};
+use crate::thresholds::Kind;
+use crate::time::{now_ms, rfc3339};
+
+const DEFAULT_LIMIT: i64 = 20;
+const MAX_LIMIT: i64 = 1_000;
+/// Machines that are looked up at once where some are of another kind or forgotten.
+const LOOK_UP: usize = 20;
+/// A host that is silent for longer has no value now.
+const NOW_MS: i64 = 60_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopParams {
+    metric: String,
+    kind: Option<String>,
+    /// Which value decides over a range: `avg` (default), `max` or `min`.
+    by: Option<By>,
+    /// `greatest` (default) or `least` first.
+    order: Option<Order>,
+    from: Option<String>,
+    to: Option<String>,
+    tz: Option<String>,
+    limit: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    Min,
+    #[default]
+    Avg,
+    Max,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Order {
+    #[default]
+    Greatest,
+    Least,
+}
+
+pub(super) async fn list_top(State(app): State<App>, Params(params): Params<TopParams>) -> Result<Json<Value>, Problem> {
+    let limit = limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let kind: Option<Kind> = word("kind", params.kind.as_deref())?;
+    let range = Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
+    let mut snapshot = app.store.snapshot().await?;
+    let (ends, mut top) = match range.from {
+        None if range.to.is_some() => return Err(Problem::bad_request("to without from: a range has both, or begins somewhere")),
+        None => (None, history::newest(&mut snapshot, &params.metric, now_ms() - NOW_MS).await?),
+        Some(from) => {
+            let (from, to) = range.ends(now_ms(), now_ms() - from)?;
+            let (from, to, top) = history::over_range(&mut snapshot, &params.metric, from, to).await?;
+            (Some((from, to)), top)
+        }
+    };
+    top.retain(|top| !matches!((&top.machine, kind), (TopMachine::Named(_, of, _), Some(kind)) if *of != kind));
+    let value = |top: &Top| top.values[params.by.unwrap_or_default() as usize];
+    let sign = if params.order.unwrap_or_default() == Order::Least { 1.0 } else { -1.0 };
+    top.sort_by(|one, other| (sign * value(one)).total_cmp(&(sign * value(other))).then_with(|| one.device.cmp(&other.device)));
+    let items = describe(&mut snapshot, &top, kind, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
+    Ok(Json(json!({
+        "metric": params.metric,
+        "unit": catalog::find(&params.metric).map(|metric| metric.unit),
+        "from": ends.map(|(from, _)| rfc3339(from)),
+        "to": ends.map(|(_, to)| rfc3339(to)),
+        "items": items,
+    })))
+}
+
+/// The first of those that are of the kind and still known.
+async fn describe(connection: &mut Connection, top: &[Top], kind: Option<Kind>, limit: usize) -> Result<Vec<Value>, StoreError> {
+    let hosts: HashMap<i64, String> =
+        store::hosts::all(connection).await?.into_iter().map(|host| (host.host_key, host.host_id)).collect();
+    let mut items = Vec::new();
+    for top in top.chunks(limit.max(LOOK_UP)) {
+        let machines = find(connection, top).await?;
+        let is_wanted = |machine: &&MachineRow| kind.is_none_or(|kind| kind == machine.kind);
+        let described = top.iter().zip(&machines).filter_map(|(top, machine)| Some((top, machine.as_ref().filter(is_wanted)?)));
+        for (Top { device, values: [min, avg, max], .. }, machine) in described {
+            items.push(json!({
+                "machine_id": machine.machine_id.to_string(),
+                "machine_name": machine.name,
+                "kind": machine.kind,
+                "host_id": hosts.get(&machine.host_key),
+                "device": device,
+                "min": min,
+                "avg": avg,
+                "max": max,
+            }));
+            if items.len() == limit {
+                return Ok(items);
+            }
+        }
+    }
+    Ok(items)
+}
+
+/// The machine of each, as far as it is known.
+async fn find(connection: &mut Connection, top: &[Top]) -> Result<Vec<Option<MachineRow>>, StoreError> {
+    let ids: Vec<i64> = top.iter().filter_map(|top| if let TopMachine::Id(id) = top.machine { Some(id) } else { None }).collect();
+    let by_id = store::machines::of_ids(connection, &ids).await?;
+    let mut machines = Vec::new();
+    for top in top {
+        machines.push(match &top.machine {
+            TopMachine::Id(id) => by_id.iter().find(|machine| machine.machine_id == *id).cloned(),
+            TopMachine::Named(host_key, kind, identity) => {
+                store::machines::find(connection, *host_key, *kind, &[identity]).await?.pop()
+            }
+        });
+    }
+    Ok(machines)
+}
