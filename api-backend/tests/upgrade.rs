@@ -1,15 +1,25 @@
-//! A database of the first schema with reports in it gets a ledger that calls nothing lost.
+//! Databases of older schemas with reports in them: nothing is lost by the upgrade, or called lost.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here fails loudly")]
 
 mod support;
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use support::{Backend, now_ms, on_every_database, report};
 use wire_model::HostReport;
 
-/// Back to the schema of 0001, which did nothing but make the same tables without these.
-const UNDO: &[&str] = &[
+/// Back to the schema of 0002, which did nothing but make the same tables without these.
+const UNDO_HISTORY: &[&str] = &[
+    "DROP TABLE chunks",
+    "DROP TABLE stretches",
+    "DROP TABLE rollups_due",
+    "DROP TABLE leases",
+    "DELETE FROM counters WHERE name = 'raw_removed_before'",
+    "DELETE FROM _sqlx_migrations WHERE version = 3",
+];
+
+/// And from there to that of 0001.
+const UNDO_LEDGER: &[&str] = &[
     "DROP TABLE ledger",
     "DROP TABLE gaps",
     "DROP TABLE rejections",
@@ -29,7 +39,7 @@ async fn an_upgrade_calls_nothing_lost() {
         backend.ingest(&(0..10).map(|n| numbered("set-back", 100 + n, 2 * n as i64)).collect::<Vec<_>>()).await;
         backend.stop().await;
         let mut connection = database.connect().await;
-        for sql in UNDO {
+        for sql in UNDO_HISTORY.iter().chain(UNDO_LEDGER) {
             sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
         }
         // the clock of the other one was set back by five minutes: 110 and 111 came, and were not its newest by time
@@ -59,6 +69,44 @@ async fn an_upgrade_calls_nothing_lost() {
         // from now on it is noticed
         backend.ingest(&[numbered("steady", 112, 24), numbered("set-back", 115, -290)]).await;
         assert_eq!(totals().await, [7, 5, 2, 2]);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upgrade_seals_the_reports_that_are_there() {
+    on_every_database(async |database| {
+        let start = now_ms() - 2 * 3_600_000;
+        let backend = Backend::start(&database).await;
+        let value = |number: i64| (number % 100) as f64 / 100.0;
+        let reports: Vec<_> =
+            (0..90).map(|number| report("old", start + number * 60_000, value(number), &[("web", "running", 0.5)])).collect();
+        assert_eq!(backend.ingest(&reports).await.stored, 90);
+        let question = format!(
+            "/series?machine_id=1,2&metric=system.cpu.utilization,container.memory.utilization&max_points=10000&from={}",
+            api_backend::time::rfc3339(start)
+        );
+        let series = async |backend: &Backend| {
+            let (status, body) = backend.get(&question).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+            body
+        };
+        let before = series(&backend).await;
+        assert_eq!(before["series"][0]["t"].as_array().unwrap().len(), 90);
+        backend.stop().await;
+        let mut connection = database.connect().await;
+        for sql in UNDO_HISTORY {
+            sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
+        }
+        let backend = Backend::start_sealing(&database, 1).await;
+        support::eventually("all but the newest are sealed", async || {
+            let sql = "SELECT COUNT(*) FROM reports";
+            let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+            left <= 15
+        })
+        .await;
+        assert_eq!(series(&backend).await, before);
         backend.stop().await;
     })
     .await;
