@@ -38,17 +38,29 @@ impl Database {
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
         admin.close().await;
         let (server, _) = server.rsplit_once('/').expect("the URL ends with a database");
-        let url = format!("{server}/{name}");
-        let pool = AnyPool::connect_lazy(&url).unwrap();
-        Database { url, pool }
+        Database::at(&format!("{server}/{name}"))
+    }
+
+    /// One that is there.
+    pub fn at(url: &str) -> Database {
+        install_default_drivers();
+        Database { url: url.to_owned(), pool: AnyPool::connect_lazy(url).unwrap() }
+    }
+
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Removes it with all that is in it.
+    pub async fn remove(self) {
+        sqlx::query(AssertSqlSafe(format!("DROP DATABASE {}", self.name()))).execute(&self.pool).await.unwrap();
+        self.pool.close().await;
     }
 
     /// A file, which the backend will make.
     pub fn in_file(path: &Path) -> Database {
-        install_default_drivers();
-        let url = format!("sqlite://{}", path.display());
-        let pool = AnyPool::connect_lazy(&url).unwrap();
-        Database { url, pool }
+        Database::at(&format!("sqlite://{}", path.display()))
     }
 
     /// Number of stored reports; 0 before the backend has made its tables.

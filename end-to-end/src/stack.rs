@@ -18,7 +18,8 @@ pub struct Stack {
     pub database: Database,
     /// The backend's REST.
     pub api: Api,
-    address: String,
+    /// Where the backend listens.
+    pub address: String,
     folder: TempDir,
 }
 
@@ -38,6 +39,11 @@ impl Stack {
 
     /// Starts the backend; does not wait for it.
     pub fn start_backend(&self) -> Process {
+        self.start_backend_with(&[])
+    }
+
+    /// The same with more variables, or others.
+    pub fn start_backend_with(&self, more: &[(&str, String)]) -> Process {
         let variables = [
             ("DATABASE_URL", self.database.url.clone()),
             ("LISTEN_ADDR", self.address.clone()),
@@ -45,12 +51,17 @@ impl Stack {
             // tests compare the reports as they came
             ("SEAL_AFTER_SECONDS", "31536000".to_owned()),
         ];
-        Process::start("api-backend", self.folder.path(), &variables, &[])
+        Process::start("api-backend", self.folder.path(), &[&variables, more].concat(), &[])
     }
 
     /// Starts the backend and waits until it answers.
     pub async fn start_ready_backend(&self) -> Process {
-        let mut backend = self.start_backend();
+        self.start_ready_backend_with(&[]).await
+    }
+
+    /// The same with more variables, or others.
+    pub async fn start_ready_backend_with(&self, more: &[(&str, String)]) -> Process {
+        let mut backend = self.start_backend_with(more);
         within(30, "the backend answers", async || {
             backend.assert_runs();
             self.api.try_get("catalog", &[]).await
@@ -61,6 +72,11 @@ impl Stack {
 
     /// Starts a consumer of the group.
     pub fn start_consumer(&self, group: &str) -> Process {
+        self.start_consumer_with(group, &[])
+    }
+
+    /// The same with more variables, or others.
+    pub fn start_consumer_with(&self, group: &str, more: &[(&str, String)]) -> Process {
         let variables = [
             ("BOOTSTRAP_SERVER", bootstrap_server()),
             ("KAFKA_TOPIC_NAME", self.topic.clone()),
@@ -68,13 +84,19 @@ impl Stack {
             ("API_BASE_URL", format!("http://{}", self.address)),
             ("ADMIN_LISTEN_ADDR", "off".to_owned()),
         ];
-        Process::start("consumer", self.folder.path(), &variables, &[])
+        Process::start("consumer", self.folder.path(), &[&variables, more].concat(), &[])
     }
 
     /// Starts a program that writes to the topic.
     pub fn start_source(&self, name: &str, variables: &[(&str, String)], arguments: &[String]) -> Process {
         let kafka = [("BOOTSTRAP_SERVER", bootstrap_server()), ("KAFKA_TOPIC_NAME", self.topic.clone())];
         Process::start(name, self.folder.path(), &[&kafka, variables].concat(), arguments)
+    }
+
+    /// Plays a fleet to the backend itself.
+    pub fn start_direct_loadgen(&self, arguments: &[String]) -> Process {
+        let variables = [("API_BASE_URL", format!("http://{}", self.address))];
+        Process::start("loadgen", self.folder.path(), &variables, arguments)
     }
 
     /// Plays a fleet.

@@ -1,21 +1,20 @@
-//! Measures the way of a report, for docs/PERFORMANCE.md: how fast a backlog is stored on MariaDB and on SQLite, and how long after its
-//! sample a violation reaches a client of the stream. `scripts/measure-pipeline` starts what it needs.
-
-#![allow(clippy::unwrap_used, reason = "a measurement that fails here fails loudly")]
+//! The way of a report: how fast a backlog is stored on MariaDB and on SQLite, and how long after its sample a violation reaches a client of
+//! the stream.
 
 use std::time::{Duration, Instant};
 
 use end_to_end::api::instant_ms;
-use end_to_end::{Process, Stack, now_ms, within};
+use end_to_end::{Stack, now_ms, within};
 use serde_json::json;
+
+use crate::meter::{cpu_seconds, rss_mib};
 
 const BACKLOG_HOSTS: i64 = 1_000;
 const BACKLOG_ROUNDS: i64 = 20;
 const CONTAINERS: i64 = 10;
 const LIVE_SECONDS: u64 = 60;
 
-#[tokio::main]
-async fn main() {
+pub async fn measure() {
     println!("| what | figure |\n|---|---|");
     let mariadb = store_backlog("MariaDB", Stack::new("measure").await).await;
     let mut on_sqlite = Stack::new("measure").await;
@@ -40,19 +39,19 @@ async fn store_backlog(name: &str, stack: Stack) -> f64 {
     assert!(total > reports / 2, "{total} of {reports}");
     let (first, begun, before) = within(60, "the first reports are stored", async || {
         let left = lag();
-        (left < total).then(|| (left, Instant::now(), cpu_seconds(&consumer) + cpu_seconds(&backend)))
+        (left < total).then(|| (left, Instant::now(), cpu_seconds(consumer.id()) + cpu_seconds(backend.id())))
     })
     .await;
     within(300, "all reports are stored", async || (lag() == 0).then_some(())).await;
     let seconds = begun.elapsed().as_secs_f64();
-    let cpu = cpu_seconds(&consumer) + cpu_seconds(&backend) - before;
+    let cpu = cpu_seconds(consumer.id()) + cpu_seconds(backend.id()) - before;
     let rate = first as f64 / seconds;
     println!(
         "| {name}: stored and evaluated | {rate:.0} reports/s, {:.0} samples/s ({first} reports in {seconds:.1} s) |",
         rate * (CONTAINERS + 1) as f64
     );
     println!("| {name}: CPU of consumer and backend | {:.0} µs a report |", cpu / first as f64 * 1e6);
-    println!("| {name}: RSS of consumer, of backend | {} MiB, {} MiB |", rss_mib(&consumer), rss_mib(&backend));
+    println!("| {name}: RSS of consumer, of backend | {} MiB, {} MiB |", rss_mib(consumer.id()), rss_mib(backend.id()));
     rate
 }
 
@@ -85,18 +84,4 @@ async fn follow_live() {
         percentile(99),
         latencies.len()
     );
-}
-
-/// User and system time, from /proc.
-fn cpu_seconds(process: &Process) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    // fields 14 and 15 of proc(5), in ticks of 10 ms
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-fn rss_mib(process: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }

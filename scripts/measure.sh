@@ -1,0 +1,24 @@
+# Sourced by the measure scripts: release builds, and a Kafka and a MariaDB of the measurement's own, stopped at the end with all their data.
+# MEASURE_DIR says where they write (default: a new folder in /tmp).
+
+# measure_with SERVICE…: starts them, exports where they are
+measure_with() {
+  local service jars
+  scripts/install-tools test
+  cargo build --locked --release --package consumer --package api-backend --package loadgen
+  jars=$(scripts/services/kafka jars)
+  SERVICES_DIR=$(mktemp -d ${MEASURE_DIR:+--tmpdir="$MEASURE_DIR"})
+  export SERVICES_DIR KAFKA_JARS=$jars
+  started=()
+  trap 'for service in "${started[@]}"; do scripts/services/$service stop; done; rm -rf "$SERVICES_DIR"' EXIT
+  for service in "$@"; do
+    started+=("$service")
+    case $service in
+      kafka) TEST_KAFKA_BOOTSTRAP_SERVER=$(scripts/services/kafka start 1 "${MEASURE_KAFKA_PORT:-29192}"); export TEST_KAFKA_BOOTSTRAP_SERVER ;;
+      mariadb) TEST_MARIADB_URL=$(scripts/services/mariadb start "${MEASURE_MARIADB_PORT:-23407}"); export TEST_MARIADB_URL ;;
+    esac
+  done
+}
+
+# measure ARGUMENTS…: rows for docs/PERFORMANCE.md
+measure() { cargo run --locked --quiet --release --package end-to-end --example measure -- "$@"; }
