@@ -349,7 +349,10 @@ async fn a_backend_seals_and_folds_by_itself() {
             rig.count("reports").await == HOSTS.len() as i64 && rig.count("rollups_due").await == 0
         })
         .await;
-        assert_eq!(rig.count("chunks WHERE resolution_ms = 300000").await, 3 * HOSTS.len() as i64);
+        assert_eq!(
+            rig.count("(SELECT DISTINCT machine_id FROM chunks WHERE resolution_ms = 300000) AS folded").await,
+            3 * HOSTS.len() as i64
+        );
         rig.check("by itself").await;
         rig.backend.stop().await;
     })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use wire_model::{HostReport, ReportId};
 
-use super::chunk::{self, Axis, Column, Damaged, Head, Part, Points};
+use super::chunk::{self, Axis, Column, Damaged, EncodedPart, Head, Part, Points};
 use super::scale::Scale;
 use crate::thresholds::{Kind, machine_readings};
 
@@ -18,7 +18,7 @@ pub(super) enum Owner {
 }
 
 /// A machine and the parts of its chunk.
-pub(super) type Chunk = (Owner, Vec<Vec<u8>>);
+pub(super) type Chunk = (Owner, Vec<EncodedPart>);
 
 /// The samples of a host in a stretch.
 #[derive(Default)]
@@ -103,7 +103,7 @@ impl Gathered {
                 _ => machines.push((series.owner, vec![column])),
             }
         }
-        let encode = |(owner, columns): (Owner, Vec<Column>)| (owner, chunk::encode(axis.0.len(), &columns));
+        let encode = |(owner, columns): (Owner, Vec<Column>)| (owner, chunk::encode(axis.0.len(), columns));
         let machines = machines.into_iter().map(encode).collect();
         (axis, machines)
     }
@@ -114,13 +114,12 @@ impl Series {
         self.head.metric == metric && self.head.device.as_deref() == device && self.owner == *owner
     }
 
-    /// Machine by machine, so that chunks are written in the order of their key; device by device, whose name then stands once.
-    fn order(&self) -> (Option<i64>, &str, Option<&str>, &str) {
-        let (id, identity) = match &self.owner {
+    /// Machine by machine, so that chunks are written in the order of their key.
+    fn order(&self) -> (Option<i64>, &str) {
+        match &self.owner {
             Owner::Known(id) => (Some(*id), ""),
             Owner::Unknown(identity) => (None, identity.as_str()),
-        };
-        (id, identity, self.head.device.as_deref(), &self.head.metric)
+        }
     }
 }
 

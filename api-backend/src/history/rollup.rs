@@ -44,11 +44,13 @@ pub async fn roll_up(store: &Store, due: RollupDue) -> Result<RolledUp> {
         }
     }
     snapshot.rollback().await?;
-    let chunks = machines.encode();
+    let parts = machines.encode();
+    let chunks: Vec<_> =
+        parts.iter().map(|(machine_id, part, data)| NewChunk { machine_id: *machine_id, part: *part, data }).collect();
     store.with_patience(|| write(store, due, &host.host_id, (!is_removed).then_some(&chunks[..]))).await
 }
 
-async fn write(store: &Store, due: RollupDue, host_id: &str, chunks: Option<&[NewChunk]>) -> Result<RolledUp> {
+async fn write(store: &Store, due: RollupDue, host_id: &str, chunks: Option<&[NewChunk<'_>]>) -> Result<RolledUp> {
     let mut transaction = store.begin().await?;
     store::hosts::lock(&mut transaction, store.dialect(), &[host_id]).await?;
     if !store::chunks::rollup_done(&mut transaction, due).await? {
@@ -88,15 +90,14 @@ impl Folded {
         Ok(())
     }
 
-    fn encode(self) -> Vec<NewChunk> {
+    /// Machine, number and bytes of each part.
+    fn encode(self) -> Vec<(i64, i64, Vec<u8>)> {
         let mut machines: BTreeMap<i64, Vec<Column>> = BTreeMap::new();
         for ((machine_id, ..), (head, points)) in self.0 {
             machines.entry(machine_id).or_default().push(column(head, &points));
         }
-        let parts = |(machine_id, columns): (i64, Vec<Column>)| {
-            let parts = chunk::encode(SLOTS, &columns);
-            parts.into_iter().zip(0..).map(move |(data, part)| NewChunk { machine_id, part, data })
-        };
+        let parts =
+            |(machine_id, columns)| chunk::encode(SLOTS, columns).into_iter().map(move |(part, data)| (machine_id, part, data));
         machines.into_iter().flat_map(parts).collect()
     }
 }

@@ -181,8 +181,7 @@ async fn write(store: &Store, stretch: &NewStretch) -> Result<Sealed> {
                 row.ok_or_else(|| StoreError::Corrupt(format!("container {identity} is not registered")))?.machine_id
             }
         };
-        let parts = parts.iter().zip(0..);
-        chunks.extend(parts.map(|(data, part)| NewChunk { machine_id, part, data: data.clone() }));
+        chunks.extend(parts.iter().map(|(part, data)| NewChunk { machine_id, part: *part, data }));
     }
     if stretch.sealed > 0 {
         store::chunks::remove(&mut transaction, Resolution::Raw, start_at, host_key).await?;

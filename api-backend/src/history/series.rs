@@ -3,12 +3,13 @@
 //! A sample stands in one of the three places only, so what is read from them is simply put together.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use wire_model::catalog;
 
 use super::buckets::{self, Bucket};
-use super::chunk::{Axis, Head, Part, Points};
+use super::chunk::{Axis, Head, Part, Points, parts_with};
 use super::gather::samples;
 use super::scale::Scale;
 use super::time::{QUARTER_MS, SLOT_MS, ceil, day_of, floor, starts};
@@ -165,6 +166,8 @@ struct Reading<'a> {
     width: i64,
     series: BTreeMap<(String, Option<String>), (Scale, Vec<Bucket>)>,
     points: usize,
+    /// Parts of chunks that may have the metrics.
+    parts: Vec<RangeInclusive<i64>>,
 }
 
 impl<'a> Reading<'a> {
@@ -177,7 +180,10 @@ impl<'a> Reading<'a> {
         let grid = if width > QUARTER_MS - SLOT_MS { QUARTER_MS } else { SLOT_MS };
         let (width, grid) = if width >= SLOT_MS { (ceil(width, grid), grid) } else { (width, 1) };
         let (from, to) = (floor(query.from, grid), ceil(query.to, grid));
-        Reading { machine, query, from, to, width, series: BTreeMap::new(), points: 0 }
+        let mut parts: Vec<_> = query.metrics.iter().map(|metric| parts_with(metric)).collect();
+        parts.sort_by_key(|parts| *parts.start());
+        parts.dedup();
+        Reading { machine, query, from, to, width, series: BTreeMap::new(), points: 0, parts }
     }
 
     /// Adds to the series of `head`, in its units; `start` is any time.
@@ -196,11 +202,11 @@ impl<'a> Reading<'a> {
     }
 
     async fn read_rollups(&mut self, connection: &mut Connection, days: &[i64]) -> Result<(), HistoryError> {
-        let query = self.query;
+        let (query, parts) = (self.query, self.parts.clone());
         for days in days.chunks(STRETCHES_AT_ONCE) {
             let (host_key, machine_id) = (self.machine.host_key, self.machine.machine_id);
             let resolution = Resolution::FiveMinutes;
-            for (day_at, data) in store::chunks::of_machine(connection, resolution, days, host_key, machine_id).await? {
+            for (day_at, data) in store::chunks::of_machine(connection, resolution, days, host_key, machine_id, &parts).await? {
                 let part = Part::open(&data)?;
                 for of in part.columns.iter().filter(|of| query.wants(&of.head.metric, of.head.device.as_deref())) {
                     let column = part.decode(of)?;
@@ -220,7 +226,7 @@ impl<'a> Reading<'a> {
     }
 
     async fn read_chunks(&mut self, connection: &mut Connection, quarters: &[i64]) -> Result<(), HistoryError> {
-        let query = self.query;
+        let (query, parts, resolution) = (self.query, self.parts.clone(), Resolution::Raw);
         for quarters in quarters.chunks(STRETCHES_AT_ONCE) {
             let (host_key, machine_id) = (self.machine.host_key, self.machine.machine_id);
             // a whole chunk in one bucket: its summary says all
@@ -231,7 +237,8 @@ impl<'a> Reading<'a> {
                     axes.insert(stretch.start_at, Axis::decode(stretch.start_at, &stretch.data)?);
                 }
             }
-            for (start, data) in store::chunks::of_machine(connection, Resolution::Raw, quarters, host_key, machine_id).await? {
+            for (start, data) in store::chunks::of_machine(connection, resolution, quarters, host_key, machine_id, &parts).await?
+            {
                 let part = Part::open(&data)?;
                 for of in part.columns.iter().filter(|of| query.wants(&of.head.metric, of.head.device.as_deref())) {
                     if is_whole {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::buckets::Bucket;
-use super::chunk::Part;
+use super::chunk::{Part, parts_with};
 use super::scale::Scale;
 use super::series::HistoryError;
 use super::time::{QUARTER_MS, ceil, floor};
@@ -89,7 +89,7 @@ pub async fn over_range(
                 damaged = Some(error);
             }
         };
-        store::chunks::of_stretch(connection, resolution, start, add).await?;
+        store::chunks::of_stretch(connection, resolution, start, parts_with(metric), add).await?;
         if let Some(error) = damaged {
             return Err(error.into());
         }

@@ -1,5 +1,7 @@
 //! `chunks`, `stretches` and `rollups_due`: history. What the bytes mean is known to `history`.
 
+use std::ops::RangeInclusive;
+
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -25,13 +27,13 @@ impl Resolution {
 
 /// One row to write.
 #[derive(Clone, Debug)]
-pub struct NewChunk {
+pub struct NewChunk<'a> {
     /// Whose series.
     pub machine_id: i64,
     /// Number among the parts of the machine's chunk.
     pub part: i64,
     /// Encoded columns.
-    pub data: Vec<u8>,
+    pub data: &'a [u8],
 }
 
 /// Rows of one INSERT.
@@ -43,7 +45,7 @@ pub async fn insert(
     resolution: Resolution,
     start_at: i64,
     host_key: i64,
-    chunks: &[NewChunk],
+    chunks: &[NewChunk<'_>],
 ) -> Result<()> {
     for chunks in statements(chunks, INSERT_ROWS, |chunk| chunk.data.len()) {
         let rows = vec!["(?, ?, ?, ?, ?, ?)"; chunks.len()].join(", ");
@@ -51,7 +53,7 @@ pub async fn insert(
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for chunk in chunks {
             query = query.bind(resolution.ms()).bind(start_at).bind(host_key).bind(chunk.machine_id).bind(chunk.part);
-            query = query.bind(&chunk.data[..]);
+            query = query.bind(chunk.data);
         }
         query.execute(&mut *connection).await?;
     }
@@ -78,39 +80,54 @@ pub async fn of_host(
     rows.iter().map(|row| Ok((row.try_get("machine_id")?, row.try_get("data")?))).collect()
 }
 
-/// The chunks of one machine in some stretches: start and data, by start and part.
+/// The chunks of one machine in some stretches, as far as their parts are in one of these ranges: start and data, by start and part.
 pub async fn of_machine(
     connection: &mut Connection,
     resolution: Resolution,
     starts: &[i64],
     host_key: i64,
     machine_id: i64,
+    parts: &[RangeInclusive<i64>],
 ) -> Result<Vec<(i64, Vec<u8>)>> {
     let mut chunks = Vec::new();
+    let of_parts = of_parts(parts);
     for starts in starts.chunks(MAX_BOUND_VALUES) {
         // single places of the key, because between two stretches of one host stand those of all others
         let sql = format!(
             "SELECT start_at, data FROM chunks WHERE resolution_ms = ? AND start_at IN ({}) AND host_key = ? AND machine_id = ? \
-             ORDER BY start_at, part",
+             AND {of_parts} ORDER BY start_at, part",
             placeholders(starts.len())
         );
         let query = starts.iter().fold(sqlx::query(AssertSqlSafe(sql)).bind(resolution.ms()), |query, start| query.bind(*start));
-        for row in query.bind(host_key).bind(machine_id).fetch_all(&mut *connection).await? {
+        let query = bind_parts(query.bind(host_key).bind(machine_id), parts);
+        for row in query.fetch_all(&mut *connection).await? {
             chunks.push((row.try_get("start_at")?, row.try_get("data")?));
         }
     }
     Ok(chunks)
 }
 
-/// Calls `visit` with machine and data of all chunks of one stretch, as they come.
+fn of_parts(parts: &[RangeInclusive<i64>]) -> String {
+    format!("({})", vec!["part BETWEEN ? AND ?"; parts.len()].join(" OR "))
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>;
+
+fn bind_parts<'q>(query: Query<'q>, parts: &[RangeInclusive<i64>]) -> Query<'q> {
+    parts.iter().fold(query, |query, parts| query.bind(*parts.start()).bind(*parts.end()))
+}
+
+/// Calls `visit` with machine and data of those chunks of one stretch whose parts are in this range, as they come.
 pub async fn of_stretch(
     connection: &mut Connection,
     resolution: Resolution,
     start_at: i64,
+    parts: RangeInclusive<i64>,
     mut visit: impl FnMut(i64, &[u8]),
 ) -> Result<()> {
-    let sql = "SELECT machine_id, data FROM chunks WHERE resolution_ms = ? AND start_at = ?";
-    let mut rows = sqlx::query(sql).bind(resolution.ms()).bind(start_at).fetch(connection);
+    let sql = "SELECT machine_id, data FROM chunks WHERE resolution_ms = ? AND start_at = ? AND part BETWEEN ? AND ?";
+    let query = sqlx::query(sql).bind(resolution.ms()).bind(start_at).bind(*parts.start()).bind(*parts.end());
+    let mut rows = query.fetch(connection);
     while let Some(row) = rows.try_next().await? {
         visit(row.try_get("machine_id")?, row.try_get("data")?);
     }

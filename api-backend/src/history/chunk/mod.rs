@@ -6,7 +6,7 @@ mod bytes;
 mod names;
 mod vector;
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use pco::wrapped::FileDecompressor;
 
@@ -95,19 +95,38 @@ impl Points {
     }
 }
 
-/// Writes the columns of a stretch of `length` places, as one part or several; those of one device should stand together. Columns without
-/// a value are left out.
-pub(super) fn encode(length: usize, columns: &[Column]) -> Vec<Vec<u8>> {
+/// A part by its number, which begins with the group of its metrics.
+pub(super) type EncodedPart = (i64, Vec<u8>);
+
+/// Parts of one group at most.
+const PARTS: i64 = 65_536;
+
+/// The numbers that parts with this metric may have.
+pub(super) fn parts_with(metric: &str) -> RangeInclusive<i64> {
+    let first = names::group(metric) * PARTS;
+    first..=first + PARTS - 1
+}
+
+/// Writes the columns of a stretch of `length` places, as one part or several. Columns without a value are left out.
+pub(super) fn encode(length: usize, mut columns: Vec<Column>) -> Vec<EncodedPart> {
+    columns.retain(|column| !column.places.is_empty());
+    // device by device, whose name then stands once
+    let order = |head: &Head| (names::group(&head.metric), head.device.clone(), names::number(&head.metric), head.metric.clone());
+    columns.sort_by_cached_key(|column| order(&column.head));
     let mut parts = Vec::new();
-    let mut part = NewPart::default();
-    for column in columns.iter().filter(|column| !column.places.is_empty()) {
-        part.add(length, column);
-        if part.heads.len() + part.data.len() >= PART_BYTES {
-            parts.push(std::mem::take(&mut part).finish(length));
+    for group in columns.chunk_by(|one, other| names::group(&one.head.metric) == names::group(&other.head.metric)) {
+        let mut number = *parts_with(&group[0].head.metric).start();
+        let mut part = NewPart::default();
+        for column in group {
+            part.add(length, column);
+            if part.heads.len() + part.data.len() >= PART_BYTES {
+                parts.push((number, std::mem::take(&mut part).finish(length)));
+                number += 1;
+            }
         }
-    }
-    if part.columns > 0 {
-        parts.push(part.finish(length));
+        if part.columns > 0 {
+            parts.push((number, part.finish(length)));
+        }
     }
     parts
 }

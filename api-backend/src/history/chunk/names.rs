@@ -72,6 +72,14 @@ pub(super) fn number(name: &str) -> Option<u64> {
     NAMES.iter().position(|known| *known == name).map(|index| index as u64 + 1)
 }
 
+/// Metrics whose numbers are next to each other stand together in parts of their own, so that whoever asks for one need not read all.
+const GROUP: u64 = 8;
+
+/// The group of a metric. All without a number are in the one of number 0.
+pub(super) fn group(name: &str) -> i64 {
+    i64::try_from(number(name).map_or(0, |number| number.div_ceil(GROUP))).expect("a short list")
+}
+
 /// The metric of a number.
 pub(super) fn name(number: u64) -> Option<&'static str> {
     let index = usize::try_from(number.checked_sub(1)?).ok()?;
@@ -94,6 +102,7 @@ mod tests {
 
     #[test]
     fn numbers_stay() {
+        assert_eq!(["custom.metric", NAMES[0], NAMES[7], NAMES[8], NAMES[61]].map(group), [0, 1, 1, 2, 8]);
         assert_eq!((NAMES[0], NAMES.len()), ("system.cpu.utilization", 62));
         assert_eq!(name(62), Some("container.process.count"));
     }
