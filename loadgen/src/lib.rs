@@ -5,6 +5,7 @@
 //! host. The player must never know who reads the topic; only `ledger/` looks at the other end. A new metric gets a line in `shapes.rs`.
 
 mod churn;
+mod clock;
 mod config;
 mod fleet;
 mod host;
@@ -20,16 +21,16 @@ mod timeline;
 mod values;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context;
 use service_runtime::Shutdown;
-use tokio::time::Instant;
 
 pub use config::{Config, IngestConfig};
 pub use fleet::{Fleet, Message};
 pub use tally::{IngestSummary, Summary};
 
+use crate::clock::{Clock, now_ms};
 use crate::sink::Sink;
 use crate::tally::Tally;
 
@@ -48,36 +49,16 @@ pub async fn play(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary>
     let mut fleet = Fleet::new(&config, started_at_ms, begins_at_ms)?;
     let Some(sink) = Sink::open(&config, &tally, &shutdown).await? else { return Ok(tally.summary(Duration::ZERO)) };
     tally.begin();
-    let began_at = Instant::now();
+    let mut clock = Clock::start(begins_at_ms, config.backfill_hours.is_none());
     loop {
         let due = fleet.next_is_due_after();
-        if config.duration().is_some_and(|duration| due >= duration) || shutdown.is_requested() {
+        if config.duration().is_some_and(|duration| due >= duration) || !clock.wait_until(due, &shutdown).await {
             break;
         }
-        let (at_ms, overdue) = if config.backfill_hours.is_some() {
-            (begins_at_ms.saturating_add(ms(due)), Duration::ZERO)
-        } else {
-            let due_at = began_at + due;
-            // a timer costs more than a report that is due
-            if due_at > Instant::now() {
-                tokio::select! {
-                    () = shutdown.requested() => break,
-                    () = tokio::time::sleep_until(due_at) => {}
-                }
-            }
-            (now_ms(), due_at.elapsed())
-        };
+        let (at_ms, overdue) = clock.time_of(due);
         sink.send(&fleet.next_message(at_ms), overdue).await?;
     }
     sink.wait_for_deliveries().await?;
     tally.check().context("write the journal")?;
-    Ok(tally.summary(began_at.elapsed()))
-}
-
-fn now_ms() -> i64 {
-    ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+    Ok(tally.summary(clock.elapsed()))
 }

@@ -9,13 +9,11 @@ use service_runtime::kafka::{Topic, ensure_topics};
 use wire_model::limits::TOPIC_MESSAGE_BYTES;
 
 use crate::Config;
+use crate::clock::LATE;
 use crate::fleet::Message;
 use crate::ingest::Posts;
 use crate::publisher::Publisher;
 use crate::tally::{Delivery, Tally};
-
-/// Reports that come later than this after their time are counted.
-const LATE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Sink {
     to: To,

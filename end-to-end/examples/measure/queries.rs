@@ -8,7 +8,7 @@ use end_to_end::{Database, Stack, now_ms, within};
 use serde_json::Value;
 
 use crate::meter::peak_rss_mib;
-use crate::played::Play;
+use crate::played::{Play, RECORDING};
 
 const MS_PER_HOUR: i64 = 3_600_000;
 const MS_PER_DAY: i64 = 24 * MS_PER_HOUR;
@@ -17,6 +17,8 @@ const METRICS: &str = "container.cpu.usage,container.cpu.throttled,container.mem
     container.memory.utilization,container.network.receive,container.network.transmit,container.process.count";
 /// Queries of each kind that are not counted: files are opened, plans and pages come into memory.
 const WARM_UP: usize = 20;
+/// Until every host has reported something new.
+const LIVE: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
@@ -42,13 +44,16 @@ pub struct Options {
 }
 
 /// In the words of `--more`.
-const QUERIES: [(&str, &str); 3] = [
+const QUERIES: [(&str, &str); 6] = [
     (
         "one hour raw, 8 metrics, one machine",
         "machines/{machine}/series?metric={metrics}&from={hour}&to={hour_end}&max_points=2000",
     ),
     ("30 days of one series", "machines/{machine}/series?metric=container.cpu.usage&from={from}&to={to}&max_points=1000"),
     ("30 days of a host's CPU", "machines/{host}/series?metric=system.cpu.utilization&from={from}&to={to}&max_points=1000"),
+    ("top-20 containers by CPU now", "top?metric=container.cpu.usage&limit=20"),
+    ("top-20 containers by CPU over an hour", "top?metric=container.cpu.usage&limit=20&from={hour}&to={hour_end}"),
+    ("top-20 containers by CPU over 30 days", "top?metric=container.cpu.usage&limit=20&from={from}&to={to}"),
 ];
 
 pub async fn measure(options: &Options) {
@@ -73,6 +78,11 @@ pub async fn measure(options: &Options) {
     };
     let (hosts, containers) = (machines("host").await, machines("container").await);
     assert!(!hosts.is_empty() && !containers.is_empty(), "the database has machines");
+    // the present goes on while the past is asked for
+    let live = [format!("--hosts={}", options.hosts), format!("--recording={RECORDING}")];
+    let mut loadgen = stack.start_direct_loadgen(&live);
+    tokio::time::sleep(LIVE).await;
+    loadgen.assert_runs();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let more = options.more.as_ref().map(|path| std::fs::read_to_string(path).unwrap()).unwrap_or_default();
     let more = more.lines().filter_map(|line| line.split_once('\t'));
@@ -112,7 +122,7 @@ pub async fn measure(options: &Options) {
         );
     }
     println!("| peak RSS of the backend | {} MiB |", peak_rss_mib(backend.id()));
-    drop(backend);
+    drop((loadgen, backend));
     let Stack { database, .. } = stack;
     if options.keep || options.database.is_some() {
         println!("| database | {} |", database.name());
