@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 
 use api_backend::thresholds::evaluator::{CloseReason, HostState, Transition, evaluate, gap_ms};
-use api_backend::thresholds::{Direction, Kind, RuleSet, Severity, Threshold, machine_readings};
+use std::sync::Arc;
+
+use api_backend::thresholds::{Direction, Kind, Plan, RuleSet, Severity, Threshold, machine_readings};
 use proptest::prelude::*;
-use wire_model::{Cell, HostInfo, HostReport, Removed, Table};
+use wire_model::{Cell, Form, HostInfo, HostReport, Removed, Table};
 
 const METRIC: &str = "system.filesystem.utilization";
 const INTERVAL_MS: u32 = 2_000;
@@ -54,17 +56,44 @@ fn report(at: i64, sample: Sample) -> HostReport {
     }
 }
 
+/// A host with the machine id 1 under some rules.
+struct Host {
+    rules: Arc<RuleSet>,
+    /// Of the forms that its reports had.
+    plans: Vec<(Form, Plan)>,
+}
+
+impl Host {
+    fn under(rule: Threshold) -> Host {
+        Host { rules: Arc::new(RuleSet::new([rule])), plans: Vec::new() }
+    }
+
+    fn transitions(&mut self, state: &mut HostState, report: &HostReport) -> Vec<Transition> {
+        let (message, mut transitions) = (report.encode(), Vec::new());
+        let known = self.plans.iter().find_map(|(form, plan)| Some((form, plan, form.read(&message, report.at)?)));
+        if let Some((form, plan, figures)) = known {
+            evaluate(state, plan, form, &figures, &mut transitions);
+            return transitions;
+        }
+        let (form, figures) = Form::decode(&message, report.at).unwrap();
+        let places = form.places();
+        let machines: Vec<_> = machine_readings(&places).into_iter().map(|machine| (1, machine)).collect();
+        let plan = Plan::new(Arc::clone(&self.rules), &machines);
+        evaluate(state, &plan, &form, &figures, &mut transitions);
+        self.plans.push((form, plan));
+        transitions
+    }
+}
+
 /// As it runs: one report after the other, the state written down and read again in between.
 fn run(rule: &Threshold, samples: &[(i64, Sample)]) -> History {
-    let rules = RuleSet::new([rule.clone()]);
+    let mut host = Host::under(rule.clone());
     let mut text = HostState::default().to_text();
     let mut history = Vec::new();
     for (at, sample) in samples {
         let report = report(*at, *sample);
-        let machines: Vec<_> = machine_readings(&report).into_iter().map(|machine| (1, machine)).collect();
         let mut state = HostState::from_text(&text).unwrap();
-        let mut transitions = Vec::new();
-        evaluate(&mut state, &rules, &report, &machines, &mut transitions);
+        let transitions = host.transitions(&mut state, &report);
         text = state.to_text();
         history.extend(transitions.into_iter().filter_map(|transition| match transition {
             Transition::Opened { at, .. } => Some((at, None)),
@@ -177,15 +206,12 @@ fn the_peak_is_the_worst_value_since_the_series_went_beyond() {
         severity: Severity::Info,
         enabled: true,
     };
-    let rules = RuleSet::new([rule]);
+    let mut host = Host::under(rule);
     let mut state = HostState::default();
     let mut peaks = Vec::new();
     for (n, value) in [0.4, 0.45, 0.42, 0.3, 0.35, 0.6].into_iter().enumerate() {
-        let report = report(2_000 * i64::try_from(n).unwrap(), Sample::Value(value));
-        let machines: Vec<_> = machine_readings(&report).into_iter().map(|machine| (1, machine)).collect();
-        let mut transitions = Vec::new();
-        evaluate(&mut state, &rules, &report, &machines, &mut transitions);
-        peaks.extend(transitions.into_iter().filter_map(|transition| match transition {
+        let report = report(2_000 * i64::try_from(n + 1).unwrap(), Sample::Value(value));
+        peaks.extend(host.transitions(&mut state, &report).into_iter().filter_map(|transition| match transition {
             Transition::Opened { peak, .. } | Transition::Worsened { peak, .. } => Some(peak),
             Transition::Closed { .. } => None,
         }));

@@ -308,7 +308,7 @@ async fn a_batch_that_does_not_compress_is_stored_too() {
             .collect();
         let body = serde_json::to_vec(&batch(&reports)).unwrap();
         assert!(body.len() > 13 * 1024 * 1024 && body.len() < limits::BATCH_INFLATED_BYTES, "{}", body.len());
-        let decoded = api_backend::ingest::DecodedBatch::decode(&body, false, now_ms()).unwrap();
+        let decoded = api_backend::ingest::DecodedBatch::decode(&body, false, &Default::default(), now_ms()).unwrap();
         assert!(decoded.reports.iter().map(|report| report.payload.len()).sum::<usize>() > 8 * 1024 * 1024);
         let store = api_backend::store::connect(&database.url.parse().unwrap()).await.unwrap();
         let ingest = api_backend::ingest::Ingest::new(store, api_backend::live::Live::default(), 7);

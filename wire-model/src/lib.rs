@@ -7,14 +7,17 @@
 pub mod catalog;
 mod container_identity;
 mod decode;
+mod form;
 mod ingest;
 pub mod limits;
+mod number;
 mod pipeline;
 mod report;
 mod validate;
 
 pub use container_identity::{IDENTITY_CHARS, container_identities};
 pub use decode::ReportError;
+pub use form::{Figures, Form, guess_host_id};
 pub use ingest::{IngestBatch, IngestReceipt, IngestRecord, Rejection};
 pub use pipeline::{ConsumerStatus, PartitionStatus, SkippedRecords};
 pub use report::{

@@ -6,8 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use wire_model::IngestReceipt;
 
 use super::{App, BATCH_WAIT, BATCHES, Problem, extract};
-use crate::ingest::{BatchError, DecodedBatch};
-use crate::time::now_ms;
+use crate::ingest::BatchError;
 
 /// Answers after COMMIT: what the receipt counts as stored or duplicate need never be sent again.
 pub(super) async fn ingest(State(app): State<App>, request: Request) -> Result<Json<IngestReceipt>, Problem> {
@@ -30,7 +29,8 @@ pub(super) async fn ingest(State(app): State<App>, request: Request) -> Result<J
         .await
         .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("{BATCHES} batches are in work, try again")))?;
     let body = extract::bytes(request).await?;
-    let decoded = tokio::task::spawn_blocking(move || DecodedBatch::decode(&body, zstd, now_ms()));
+    let ingest = app.ingest.clone();
+    let decoded = tokio::task::spawn_blocking(move || ingest.decode(&body, zstd));
     let batch = decoded
         .await
         .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the batch could not be decoded, see the log"))?;

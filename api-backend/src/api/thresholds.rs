@@ -176,7 +176,7 @@ pub(super) async fn list_in_force(State(app): State<App>, Part(text): Part) -> R
         for (device, value) in series {
             for rule in in_force(candidates, machine.machine_id, device) {
                 let origin = if rule.machine_id.is_some() { "machine" } else { "kind" };
-                let rule = ThresholdBody::from(rule.clone());
+                let rule = ThresholdBody::from(Threshold::clone(rule));
                 items.push(json!({"metric": metric, "device": device, "value": value, "origin": origin, "threshold": rule}));
             }
         }

@@ -147,7 +147,7 @@ impl Work {
             if self.machines.contains_key(&(readings.kind, readings.identity.clone())) {
                 continue;
             }
-            let row = describe(self.host.host_key, report, &readings);
+            let row = describe(self.host.host_key, (report, report.at), &readings);
             let first_seen_at = unknown.get(&readings.identity).map_or(report.at, |row| row.first_seen_at);
             unknown.insert(readings.identity, MachineRow { first_seen_at, gone_at: Some(report.at), ..row });
         }

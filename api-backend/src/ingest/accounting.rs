@@ -34,7 +34,7 @@ impl Record<'_> {
 
     pub(super) fn mark(&self) -> Mark {
         match self {
-            Record::Report(report) => Mark::from(&report.report),
+            Record::Report(report) => Mark::from(*report),
             Record::Rejected(_, name) => name.mark,
         }
     }
@@ -120,7 +120,7 @@ pub(super) async fn sort_out<'a>(
         account.arrive(&arrival);
     }
     // of the reports of one batch the oldest is evaluated first, whatever the order in which they came
-    sorted.new.sort_by_key(|(_, report)| report.report.at);
+    sorted.new.sort_by_key(|(_, report)| report.figures.at);
     store::ledger::remove_gaps(connection, &account.closed().collect::<Vec<_>>()).await?;
     store::ledger::forget_rejections(connection, host_key, &rejections.forgotten).await?;
     if let Some(epoch) = account.anew_from() {

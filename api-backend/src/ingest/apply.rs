@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use wire_model::Rejection;
+use wire_model::{Form, Rejection};
 
 use super::Ingest;
 use super::accounting::{self, Delivery, Record};
 use super::batch::{DecodedReport, RejectedReport};
 use super::inventory::{self, Inventory};
+use super::known::Known;
 use crate::ledger::Counts;
 use crate::machine;
 use crate::store::events::NewEvent;
@@ -17,7 +18,7 @@ use crate::store::machines::MachineRow;
 use crate::store::reports::NewReport;
 use crate::store::{self, Connection, Result, StoreError};
 use crate::thresholds::evaluator::{HostState, SeriesKey, Transition, evaluate};
-use crate::thresholds::{Kind, RuleSet, machine_readings};
+use crate::thresholds::{Kind, Plan, RuleSet, machine_readings};
 use crate::violation::Violation;
 
 /// What one transaction takes of a batch.
@@ -119,7 +120,7 @@ impl Ingest {
         let mut outcome = Outcome::default();
         let mut new_reports = Vec::new();
         let mut events = Vec::new();
-        let mut inventories = Vec::new();
+        let mut known = Vec::new();
         let mut changes = Vec::new();
         let mut is_moved = false;
         let delivery = Delivery { partition: part.partition, now, kept_from: now - self.retention_ms };
@@ -134,14 +135,14 @@ impl Ingest {
             new_reports.extend(sorted.new.iter().map(|(stored_at, report)| NewReport {
                 host_key: host.row.host_key,
                 at: *stored_at,
-                epoch: report.report.epoch.cast_signed(),
-                seq: report.report.seq.cast_signed(),
+                epoch: report.figures.id.epoch.cast_signed(),
+                seq: report.figures.id.seq.cast_signed(),
                 received_at: now,
                 payload: &report.payload,
             }));
-            let mut inventory = self.inventories.load(connection, &host.row).await?;
-            outcome.samples += advance(connection, host, &mut inventory, &rules, &sorted.new, now, &mut events).await?;
-            inventories.push((host.row.host_key, inventory));
+            let mut machines = Machines { known: self.known.get(host.row.host_key), is_new: false, inventory: None };
+            outcome.samples += advance(connection, host, &mut machines, &rules, &sorted.new, now, &mut events).await?;
+            known.extend(machines.known.filter(|_| machines.is_new).map(|known| (host.row.host_key, known)));
             is_moved |= host.row != before;
         }
         store::reports::insert(connection, &new_reports).await?;
@@ -157,9 +158,7 @@ impl Ingest {
         (outcome.ledger, outcome.recovered) = accounting::gained_and_lost(&changes);
         store::events::append(connection, &events, now).await?;
         transaction.commit().await?;
-        for (host_key, inventory) in inventories {
-            self.inventories.keep(host_key, inventory);
-        }
+        self.known.keep(known);
         Ok(outcome)
     }
 }
@@ -167,7 +166,7 @@ impl Ingest {
 fn by_host(part: Part<'_>) -> BTreeMap<&str, Vec<Record<'_>>> {
     let mut by_host: BTreeMap<&str, Vec<Record<'_>>> = BTreeMap::new();
     for report in part.reports {
-        by_host.entry(&report.report.host.id).or_default().push(Record::Report(report));
+        by_host.entry(report.form.host_id()).or_default().push(Record::Report(report));
     }
     for rejected in part.rejected {
         if let Some(name) = &rejected.name {
@@ -177,13 +176,57 @@ fn by_host(part: Part<'_>) -> BTreeMap<&str, Vec<Record<'_>>> {
     by_host
 }
 
+/// The machines of a locked host.
+struct Machines {
+    known: Option<Arc<Known>>,
+    /// Whether that was found out in this transaction.
+    is_new: bool,
+    /// Read when it is needed, which it mostly is not.
+    inventory: Option<Inventory>,
+}
+
+impl Machines {
+    async fn inventory(&mut self, connection: &mut Connection, host: &HostRow) -> Result<&mut Inventory> {
+        let inventory = match self.inventory.take() {
+            Some(inventory) => inventory,
+            None => Inventory::load(connection, host).await?,
+        };
+        Ok(self.inventory.insert(inventory))
+    }
+
+    /// Brings the stored machines in step with a report of this form and time, and says what to evaluate in it.
+    async fn plan(
+        &mut self,
+        connection: &mut Connection,
+        host: &mut HostRow,
+        rules: &Arc<RuleSet>,
+        (form, at): (&Arc<Form>, i64),
+        events: &mut Vec<NewEvent>,
+    ) -> Result<Arc<Known>> {
+        if let Some(known) = &self.known
+            && known.holds(host, form, rules)
+        {
+            return Ok(Arc::clone(known));
+        }
+        let report = form.places();
+        let machines = machine_readings(&report);
+        let inventory = self.inventory(connection, host).await?;
+        inventory::sync(connection, host, inventory, (&report, at), &machines, events).await?;
+        let machines: Vec<_> =
+            machines.into_iter().filter_map(|machine| Some((inventory.id(machine.kind, &machine.identity)?, machine))).collect();
+        let known = Arc::new(Known::new(host, form, Plan::new(Arc::clone(rules), &machines)));
+        (self.known, self.is_new) = (Some(Arc::clone(&known)), true);
+        Ok(known)
+    }
+}
+
 /// Moves a host on by its new reports; those older than its newest one are history and decide nothing, but they show that it is
 /// alive. Returns the number of samples.
 async fn advance(
     connection: &mut Connection,
     host: &mut LockedHost,
-    inventory: &mut Arc<Inventory>,
-    rules: &RuleSet,
+    machines: &mut Machines,
+    rules: &Arc<RuleSet>,
     reports: &[(i64, &DecodedReport)],
     now: i64,
     events: &mut Vec<NewEvent>,
@@ -194,38 +237,39 @@ async fn advance(
     // as they are when a violation opens: a later report of the batch may no longer have the machine
     let mut opened = HashMap::new();
     let row = &mut host.row;
-    for report in reports.iter().map(|(_, report)| &report.report) {
-        let machines = machine_readings(report);
-        samples += machines.len();
+    for DecodedReport { form, figures, .. } in reports.iter().map(|(_, report)| report) {
+        samples += form.machines();
         row.last_received_at = now;
-        if report.at <= row.last_report_at {
+        let at = figures.at;
+        if at <= row.last_report_at {
             continue;
         }
-        inventory::sync(connection, row, inventory, report, &machines, events).await?;
-        let machines: Vec<_> =
-            machines.into_iter().filter_map(|machine| Some((inventory.id(machine.kind, &machine.identity)?, machine))).collect();
+        let known = machines.plan(connection, row, rules, (form, at), events).await?;
         let before = transitions.len();
-        evaluate(&mut state, rules, report, &machines, &mut transitions);
+        evaluate(&mut state, known.plan(), form, figures, &mut transitions);
         for transition in &transitions[before..] {
             if let Transition::Opened { key, .. } = transition
-                && let Some(machine) = inventory.by_id(key.machine_id)
+                && let Some(machine) = machines.inventory(connection, row).await?.by_id(key.machine_id)
             {
-                opened.insert((key.machine_id, report.at), machine.clone());
+                opened.insert((key.machine_id, at), machine.clone());
             }
         }
-        row.interval_ms = i64::from(report.interval_ms);
-        row.last_report_at = report.at;
+        row.interval_ms = i64::from(form.interval_ms());
+        row.last_report_at = at;
     }
     if row.is_down && !reports.is_empty() {
         row.is_down = false;
-        let machine = inventory.get(Kind::Host, "");
+        let machine = machines.inventory(connection, row).await?.get(Kind::Host, "");
         events.extend(
             machine.map(|found| machine::event("machine.up", found, &row.host_id, &found.name, &found.state, row.last_report_at)),
         );
     }
     host.evaluation = state.to_text();
-    let host_name = inventory.get(Kind::Host, "").map(|machine| machine.name.clone()).unwrap_or_default();
-    write_violations(connection, &host.row, &host_name, &opened, transitions, now, events).await?;
+    if !transitions.is_empty() {
+        let machine = machines.inventory(connection, &host.row).await?.get(Kind::Host, "");
+        let host_name = machine.map(|machine| machine.name.clone()).unwrap_or_default();
+        write_violations(connection, &host.row, &host_name, &opened, transitions, now, events).await?;
+    }
     Ok(samples)
 }
 

@@ -1,9 +1,11 @@
 //! From the body of an ingest request to reports that can be trusted.
 
 use std::io::Read;
+use std::sync::Arc;
 
-use wire_model::{HostReport, IngestBatch, limits};
+use wire_model::{Figures, Form, HostReport, IngestBatch, limits};
 
+use super::forms::Forms;
 use super::name::ReportName;
 
 /// Level of stored reports: higher ones cost more CPU than they save disk.
@@ -36,8 +38,10 @@ pub struct RejectedReport {
 pub struct DecodedReport {
     /// Its offset in the partition.
     pub offset: i64,
+    /// What it has in common with others of its host.
+    pub form: Arc<Form>,
     /// What it says.
-    pub report: HostReport,
+    pub figures: Figures,
     /// What is stored: the report as it came, compressed.
     pub payload: Vec<u8>,
 }
@@ -58,7 +62,7 @@ pub enum BatchError {
 
 impl DecodedBatch {
     /// Decodes a body; `zstd` says whether it is compressed. Costs CPU: call it off the async threads.
-    pub fn decode(body: &[u8], zstd: bool, now_ms: i64) -> Result<DecodedBatch, BatchError> {
+    pub fn decode(body: &[u8], zstd: bool, forms: &Forms, now_ms: i64) -> Result<DecodedBatch, BatchError> {
         let inflated;
         let json = if zstd {
             inflated = inflate(body)?;
@@ -81,10 +85,10 @@ impl DecodedBatch {
         let mut compressor = zstd::bulk::Compressor::new(PAYLOAD_LEVEL).map_err(failed)?;
         for record in batch.records {
             let message = record.report.get().as_bytes();
-            match HostReport::decode(message, now_ms) {
-                Ok(report) => {
+            match forms.read(message, now_ms) {
+                Ok((form, figures)) => {
                     let payload = compressor.compress(message).map_err(failed)?;
-                    decoded.reports.push(DecodedReport { offset: record.offset, report, payload });
+                    decoded.reports.push(DecodedReport { offset: record.offset, form, figures, payload });
                 }
                 Err(error) => {
                     let name = ReportName::of_message(message);
@@ -128,7 +132,7 @@ mod tests {
     fn records_are_limited() {
         for (n, ok) in [(limits::BATCH_RECORDS - 1, true), (limits::BATCH_RECORDS, true), (limits::BATCH_RECORDS + 1, false)] {
             let records = vec![r#"{"offset":1,"report":0}"#; n].join(",");
-            let decoded = DecodedBatch::decode(body(&records).as_bytes(), false, NOW);
+            let decoded = DecodedBatch::decode(body(&records).as_bytes(), false, &Forms::default(), NOW);
             assert_eq!(decoded.is_ok(), ok, "{n}");
             if let Err(error) = decoded {
                 assert!(matches!(error, BatchError::TooLarge(_)), "{error}");
@@ -142,7 +146,7 @@ mod tests {
         for (bytes, ok) in [(-1, true), (0, true), (1, false)] {
             let padding = limits::BATCH_INFLATED_BYTES.strict_add_signed(bytes) - frame.len();
             let batch = body(&format!(r#"{{"offset":1,"report":"{}"}}"#, "x".repeat(padding)));
-            let decoded = DecodedBatch::decode(&zstd::encode_all(batch.as_bytes(), 1).unwrap(), true, NOW);
+            let decoded = DecodedBatch::decode(&zstd::encode_all(batch.as_bytes(), 1).unwrap(), true, &Forms::default(), NOW);
             assert_eq!(decoded.is_ok(), ok, "{bytes}");
         }
     }
@@ -150,12 +154,16 @@ mod tests {
     #[test]
     fn a_bad_record_is_rejected_alone_and_a_bad_body_whole() {
         let records = format!(r#"{{"offset":7,"report":{{"schema":9}}}},{{"offset":8,"report":{REPORT}}}"#);
-        let decoded = DecodedBatch::decode(body(&records).as_bytes(), false, NOW).unwrap();
+        let decoded = DecodedBatch::decode(body(&records).as_bytes(), false, &Forms::default(), NOW).unwrap();
         assert_eq!((decoded.reports.len(), decoded.rejected[0].offset), (1, 7));
         assert!(decoded.rejected[0].reason.contains("schema 9"), "{:?}", decoded.rejected);
-        assert_eq!(decode_payload(&decoded.reports[0].payload).unwrap(), decoded.reports[0].report);
+        let DecodedReport { form, figures, payload, .. } = &decoded.reports[0];
+        assert_eq!(decode_payload(payload).unwrap(), form.report(figures));
         for (body, zstd) in [("{}", false), ("", false), ("not zstd", true)] {
-            assert!(matches!(DecodedBatch::decode(body.as_bytes(), zstd, NOW), Err(BatchError::Malformed(_))), "{body}");
+            assert!(
+                matches!(DecodedBatch::decode(body.as_bytes(), zstd, &Forms::default(), NOW), Err(BatchError::Malformed(_))),
+                "{body}"
+            );
         }
     }
 }

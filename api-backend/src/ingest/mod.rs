@@ -7,7 +7,9 @@ mod accounting;
 mod apply;
 mod batch;
 mod clock;
+mod forms;
 mod inventory;
+mod known;
 mod name;
 mod rules;
 mod times;
@@ -21,6 +23,7 @@ use wire_model::{IngestReceipt, Rejection, limits};
 
 pub use batch::{BatchError, DecodedBatch, DecodedReport, RejectedReport, decode_payload};
 pub use clock::{CLOCK_BEHIND_MS, Clock};
+pub use forms::{FORMS_BYTES, Forms};
 pub(crate) use inventory::describe;
 pub use name::ReportName;
 pub use times::SHIFT_MS_MAX;
@@ -48,15 +51,22 @@ pub struct Ingest {
     live: Live,
     clock: Arc<Clock>,
     retention_ms: i64,
+    forms: Arc<Forms>,
     rules: Arc<rules::RuleCache>,
-    inventories: Arc<inventory::InventoryCache>,
+    known: Arc<known::KnownCache>,
 }
 
 impl Ingest {
     /// Writes to `store`, where reports are kept for so many days, and wakes `live` after every commit.
     pub fn new(store: Store, live: Live, raw_retention_days: u32) -> Ingest {
         let retention_ms = i64::from(raw_retention_days) * DAY_MS;
-        Ingest { store, live, clock: Arc::default(), retention_ms, rules: Arc::default(), inventories: Arc::default() }
+        let (forms, rules, known) = (Arc::default(), Arc::default(), Arc::default());
+        Ingest { store, live, clock: Arc::default(), retention_ms, forms, rules, known }
+    }
+
+    /// Decodes the body of a batch. Costs CPU: call it off the async threads.
+    pub fn decode(&self, body: &[u8], zstd: bool) -> Result<DecodedBatch, BatchError> {
+        DecodedBatch::decode(body, zstd, &self.forms, now_ms())
     }
 
     /// What is known of our clock.
@@ -130,9 +140,9 @@ impl Ingest {
     }
 
     async fn refuse(&self, report: &DecodedReport, part: Part<'_>, error: &sqlx::Error) -> Result<Outcome, StoreError> {
-        error!(%error, host_id = report.report.host.id, at = report.report.at, "the database refuses a report");
+        error!(%error, host_id = report.form.host_id(), at = report.figures.at, "the database refuses a report");
         let reason = "the database refuses this report: see the api-backend's log".to_owned();
-        let name = Some(ReportName::from(&report.report));
+        let name = Some(ReportName::from(report));
         let refused = [RejectedReport { offset: report.offset, reason: reason.clone(), name }];
         let mut outcome = self.reject(Part { reports: &[], rejected: &refused, ..part }).await?;
         outcome.rejected.push(Rejection { offset: report.offset, reason });

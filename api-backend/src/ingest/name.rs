@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use wire_model::{HostReport, Removed, ReportId, limits};
+use wire_model::{Removed, ReportId, limits};
+
+use super::batch::DecodedReport;
 
 /// What the ledger needs to know of a report, and whose it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,20 +28,15 @@ pub struct Mark {
     pub removed: Removed,
 }
 
-impl From<&HostReport> for ReportName {
-    fn from(report: &HostReport) -> ReportName {
-        ReportName { host_id: report.host.id.clone(), mark: report.into() }
+impl From<&DecodedReport> for ReportName {
+    fn from(report: &DecodedReport) -> ReportName {
+        ReportName { host_id: report.form.host_id().to_owned(), mark: report.into() }
     }
 }
 
-impl From<&HostReport> for Mark {
-    fn from(report: &HostReport) -> Mark {
-        Mark {
-            id: ReportId { epoch: report.epoch, seq: report.seq },
-            at: report.at,
-            previous: report.previous,
-            removed: report.removed,
-        }
+impl From<&DecodedReport> for Mark {
+    fn from(DecodedReport { form, figures, .. }: &DecodedReport) -> Mark {
+        Mark { id: figures.id, at: figures.at, previous: form.previous(), removed: form.removed() }
     }
 }
 

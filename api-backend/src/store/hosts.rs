@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, placeholders, statements};
+use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, list_length, placeholders, statements};
 
 /// One row. Times are Unix ms.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,11 +70,13 @@ pub async fn lock(connection: &mut Connection, dialect: Dialect, host_ids: &[&st
     if host_ids.is_empty() {
         return Ok(Vec::new());
     }
-    let list = placeholders(host_ids.len());
+    let length = list_length(host_ids.len());
+    let list = placeholders(length);
     let sql =
         format!("SELECT {COLUMNS}, evaluation FROM hosts WHERE host_id IN ({list}) ORDER BY host_id{}", dialect.for_update());
     let mut query = sqlx::query(AssertSqlSafe(sql));
-    for host_id in host_ids {
+    let last = &host_ids[host_ids.len() - 1];
+    for host_id in host_ids.iter().chain(std::iter::repeat(last)).take(length) {
         query = query.bind(*host_id);
     }
     let rows = query.fetch_all(connection).await?;

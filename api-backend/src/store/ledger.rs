@@ -21,7 +21,7 @@ const GAP_VALUES: usize = 11;
 /// Adds to the rows of hosts and hours (host, hour, change), in order.
 pub async fn add(connection: &mut Connection, dialect: Dialect, changes: &[(i64, i64, Counts)]) -> Result<()> {
     let update = dialect.on_conflict_add("ledger", "hour_at, host_key", &KINDS);
-    for changes in changes.chunks(MAX_BOUND_VALUES / (KINDS.len() + 2)) {
+    for changes in statements(changes, MAX_BOUND_VALUES / (KINDS.len() + 2), |_| 0) {
         let rows = vec![format!("({})", placeholders(KINDS.len() + 2)); changes.len()].join(", ");
         let sql = format!("INSERT INTO ledger (host_key, hour_at, {}) VALUES {rows}{update}", KINDS.join(", "));
         let mut query = sqlx::query(AssertSqlSafe(sql));

@@ -227,7 +227,8 @@ pub(crate) fn placeholders(n: usize) -> String {
     text
 }
 
-/// Splits rows for several statements: each of at most `max_rows`, and with no further row once [`STATEMENT_BYTES`] are reached.
+/// Splits rows for several statements: each of at most `max_rows`, and with no further row once [`STATEMENT_BYTES`] are reached. The numbers
+/// of rows are few different ones, so that a connection has most statements prepared: to prepare one costs the server more than to run some.
 pub(crate) fn statements<T>(rows: &[T], max_rows: usize, bytes: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
@@ -236,11 +237,23 @@ pub(crate) fn statements<T>(rows: &[T], max_rows: usize, bytes: impl Fn(&T) -> u
             sum += bytes(row);
             sum <= STATEMENT_BYTES
         };
-        let count = rest.iter().take(max_rows).take_while(fits).count().max(1).min(rest.len());
+        let fitting = rest.iter().take(max_rows).take_while(fits).count().max(1).min(rest.len());
+        let count = common_count(fitting);
         let (statement, others) = rest.split_at(count);
         rest = others;
         (count > 0).then_some(statement)
     })
+}
+
+/// The largest number up to `n` that is a power of two, or one and a half of one.
+fn common_count(n: usize) -> usize {
+    let power = n.checked_ilog2().map_or(0, |exponent| 1 << exponent);
+    if n >= power + power / 2 { power + power / 2 } else { power }
+}
+
+/// How many values a list takes that has room for `n`: it is filled with its last one, for the same reason.
+pub(crate) fn list_length(n: usize) -> usize {
+    n.next_power_of_two()
 }
 
 /// Bytes of one statement: MariaDB takes packets of 16 MiB by default, and a single row has at most 1 MiB.
@@ -272,11 +285,20 @@ mod tests {
             assert_eq!(counts, expected, "{} rows of {bytes} bytes", rows.len());
         };
         check(0, 100, &[]);
-        check(499, 100, &[499]);
-        check(500, 100, &[500]);
-        check(501, 100, &[500, 1]);
+        check(1, 100, &[1]);
+        check(511, 100, &[384, 96, 24, 6, 1]);
+        check(512, 100, &[384, 128]);
+        check(513, 100, &[384, 128, 1]);
         check(10, STATEMENT_BYTES / 4, &[4, 4, 2]);
         check(10, STATEMENT_BYTES / 4 + 1, &[3, 3, 3, 1]);
         check(2, STATEMENT_BYTES + 1, &[1, 1]);
+    }
+
+    #[test]
+    fn statements_have_few_lengths() {
+        let mut lengths: Vec<_> = (1..=1_000).map(common_count).collect();
+        lengths.dedup();
+        assert_eq!(lengths, [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768]);
+        assert_eq!([1, 2, 3, 250, 1_000].map(list_length), [1, 2, 4, 256, 1_024]);
     }
 }

@@ -41,7 +41,7 @@ pub async fn insert(connection: &mut Connection, reports: &[NewReport<'_>]) -> R
                 .bind(report.epoch)
                 .bind(report.seq)
                 .bind(report.received_at)
-                .bind(report.payload.to_vec());
+                .bind(report.payload);
         }
         query.execute(&mut *connection).await?;
     }

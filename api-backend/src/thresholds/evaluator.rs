@@ -12,16 +12,18 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wire_model::{CONTAINER_TABLE, HostReport};
+use wire_model::{CONTAINER_TABLE, Figures, Form, HostReport};
 
-use super::readings::MachineReadings;
-use super::rule_set::{RuleSet, in_force};
+use super::plan::{Plan, Step};
+use super::rule_set::in_force;
 use super::{Kind, Threshold};
 
 /// Intervals without a sample after which a series counts as interrupted.
 const GAP_INTERVALS: i64 = 3;
 /// Shortest interruption.
 const GAP_MIN_MS: i64 = 10_000;
+/// The state of a host of which no series is beyond its threshold, as text.
+const NOTHING: &str = "[]";
 
 /// How far apart two samples may be to count as one stretch.
 pub fn gap_ms(interval_ms: u32) -> i64 {
@@ -130,113 +132,124 @@ impl CloseReason {
     }
 }
 
-/// Evaluates one report, which must be newer than all before it. `machines` are those of the report with their ids.
-pub fn evaluate(
-    state: &mut HostState,
-    rules: &RuleSet,
-    report: &HostReport,
-    machines: &[(i64, MachineReadings)],
-    transitions: &mut Vec<Transition>,
-) {
-    let mut unseen = state.0.clone();
-    for (machine_id, machine) in machines {
-        for (metric, candidates) in rules.metrics(machine.kind) {
-            machine.for_each(metric, |device, value| {
-                for rule in in_force(candidates, *machine_id, device) {
-                    let key = SeriesKey {
-                        machine_id: *machine_id,
-                        threshold_id: rule.id,
-                        device: device.unwrap_or_default().to_owned(),
-                    };
-                    unseen.remove(&key);
-                    match value {
-                        Some(value) => step(state, key, rule, report, value, transitions),
-                        None if !machine.is_running => end(state, key, report.at, CloseReason::Stopped, transitions),
-                        None => {}
-                    }
-                }
-            });
+/// Evaluates one report, which must be newer than all before it, by the plan for its form.
+pub fn evaluate(state: &mut HostState, plan: &Plan, form: &Form, figures: &Figures, transitions: &mut Vec<Transition>) {
+    let now = Now { at: figures.at, gap_ms: gap_ms(form.interval_ms()) };
+    // both stay empty, and take no memory, as long as nothing changes
+    let mut begun = Vec::new();
+    let mut over = Vec::new();
+    let mut unseen = 0;
+    // plan and states are in the same order
+    let mut states = state.0.iter_mut().peekable();
+    for step in plan.steps() {
+        while states.next_if(|(key, _)| **key < step.key).is_some() {
+            unseen += 1;
+        }
+        let current = states.next_if(|(key, _)| **key == step.key).map(|(_, current)| current);
+        let value = figures.values[step.place];
+        if value.is_nan() {
+            if let (Some(current), false) = (current, step.is_running) {
+                close(current, &step.key, now.at, CloseReason::Stopped, transitions);
+                over.push(&step.key);
+            }
+            continue;
+        }
+        let next = match &current {
+            None if !step.rule.is_beyond(value) => continue,
+            None => wait(step, now, value, (now.at, value), transitions),
+            Some(current) => follow(step, now, value, current, transitions),
+        };
+        match (current, next) {
+            (Some(current), Some(next)) => *current = next,
+            (Some(_), None) => over.push(&step.key),
+            (None, Some(next)) => begun.push((&step.key, next)),
+            (None, None) => {}
         }
     }
-    for key in unseen.into_keys() {
-        if let Some(reason) = why_unseen(&key, rules, report, machines) {
-            end(state, key, report.at, reason, transitions);
+    unseen += states.count();
+    for key in over {
+        state.0.remove(key);
+    }
+    if unseen > 0 {
+        end_unseen(state, plan, form, now.at, transitions);
+    }
+    for (key, next) in begun {
+        state.0.insert(key.clone(), next);
+    }
+}
+
+/// What a report says of time.
+#[derive(Clone, Copy)]
+struct Now {
+    at: i64,
+    gap_ms: i64,
+}
+
+/// What becomes of a series that has a state.
+fn follow(step: &Step, now: Now, value: f64, current: &SeriesState, transitions: &mut Vec<Transition>) -> Option<SeriesState> {
+    let (rule, key) = (&step.rule, &step.key);
+    match *current {
+        SeriesState::Open { opened_at, .. } if rule.is_recovered(value) => {
+            let (at, value, reason) = (now.at, Some(value), CloseReason::Recovered);
+            transitions.push(Transition::Closed { key: key.clone(), opened_at, at, value, reason });
+            None
+        }
+        SeriesState::Open { opened_at, peak } => {
+            let worst = rule.worse(peak, value);
+            if worst != peak {
+                transitions.push(Transition::Worsened { key: key.clone(), opened_at, peak: worst });
+            }
+            Some(SeriesState::Open { opened_at, peak: worst })
+        }
+        SeriesState::Waiting { .. } if !rule.is_beyond(value) => None,
+        SeriesState::Waiting { since, last, peak } => {
+            let begin = if now.at - last <= now.gap_ms { (since, rule.worse(peak, value)) } else { (now.at, value) };
+            wait(step, now, value, begin, transitions)
         }
     }
 }
 
-fn step(
-    state: &mut HostState,
-    key: SeriesKey,
-    rule: &Threshold,
-    report: &HostReport,
-    value: f64,
-    transitions: &mut Vec<Transition>,
-) {
-    let at = report.at;
-    let next = match state.0.get(&key) {
-        Some(SeriesState::Open { opened_at, peak }) => {
-            if rule.is_recovered(value) {
-                let opened_at = *opened_at;
-                transitions.push(Transition::Closed {
-                    key: key.clone(),
-                    opened_at,
-                    at,
-                    value: Some(value),
-                    reason: CloseReason::Recovered,
-                });
-                None
-            } else {
-                let worst = rule.worse(*peak, value);
-                if worst != *peak {
-                    transitions.push(Transition::Worsened { key: key.clone(), opened_at: *opened_at, peak: worst });
-                }
-                Some(SeriesState::Open { opened_at: *opened_at, peak: worst })
-            }
-        }
-        _ if !rule.is_beyond(value) => None,
-        waiting => {
-            let (since, peak) = match waiting {
-                Some(SeriesState::Waiting { since, last, peak }) if at - last <= gap_ms(report.interval_ms) => {
-                    (*since, rule.worse(*peak, value))
-                }
-                _ => (at, value),
-            };
-            if at - since >= rule.for_seconds * 1_000 {
-                transitions.push(Transition::Opened { key: key.clone(), threshold: rule.clone(), at, value, peak });
-                Some(SeriesState::Open { opened_at: at, peak })
-            } else {
-                Some(SeriesState::Waiting { since, last: at, peak })
-            }
-        }
-    };
-    match next {
-        Some(next) => {
-            state.0.insert(key, next);
-        }
-        None => {
-            state.0.remove(&key);
-        }
+/// A series is beyond its threshold since some time, with a worst value: it waits on, or has waited long enough.
+fn wait(step: &Step, now: Now, value: f64, (since, peak): (i64, f64), transitions: &mut Vec<Transition>) -> Option<SeriesState> {
+    let at = now.at;
+    if at - since < step.rule.for_seconds * 1_000 {
+        return Some(SeriesState::Waiting { since, last: at, peak });
+    }
+    let threshold = Threshold::clone(&step.rule);
+    transitions.push(Transition::Opened { key: step.key.clone(), threshold, at, value, peak });
+    Some(SeriesState::Open { opened_at: at, peak })
+}
+
+fn close(state: &SeriesState, key: &SeriesKey, at: i64, reason: CloseReason, transitions: &mut Vec<Transition>) {
+    if let SeriesState::Open { opened_at, .. } = *state {
+        transitions.push(Transition::Closed { key: key.clone(), opened_at, at, value: None, reason });
     }
 }
 
-fn end(state: &mut HostState, key: SeriesKey, at: i64, reason: CloseReason, transitions: &mut Vec<Transition>) {
-    if let Some(SeriesState::Open { opened_at, .. }) = state.0.remove(&key) {
-        transitions.push(Transition::Closed { key, opened_at, at, value: None, reason });
-    }
+/// Ends the series with a state that the plan does not have, unless their part of the report is missing.
+fn end_unseen(state: &mut HostState, plan: &Plan, form: &Form, at: i64, transitions: &mut Vec<Transition>) {
+    let report = form.places();
+    state.0.retain(|key, current| {
+        let reason = if plan.has(key) { None } else { why_unseen(key, plan, &report) };
+        if let Some(reason) = reason {
+            close(current, key, at, reason, transitions);
+        }
+        reason.is_none()
+    });
 }
 
 /// Why a series with a state did not come up, or `None` when its part of the report is missing.
-fn why_unseen(key: &SeriesKey, rules: &RuleSet, report: &HostReport, machines: &[(i64, MachineReadings)]) -> Option<CloseReason> {
-    let Some((_, machine)) = machines.iter().find(|(id, _)| *id == key.machine_id) else {
+fn why_unseen(key: &SeriesKey, plan: &Plan, report: &HostReport) -> Option<CloseReason> {
+    let Some(kind) = plan.kind_of(key.machine_id) else {
         return report.tables.contains_key(CONTAINER_TABLE).then_some(CloseReason::Gone);
     };
     let device = (!key.device.is_empty()).then_some(key.device.as_str());
-    let rule = rules
-        .metrics(machine.kind)
+    let rule = plan
+        .rules()
+        .metrics(kind)
         .find(|(_, candidates)| in_force(candidates, key.machine_id, device).any(|rule| rule.id == key.threshold_id));
     let Some((metric, _)) = rule else { return Some(CloseReason::ThresholdChanged) };
-    let tables = report.tables.iter().filter(|(name, _)| (name.as_str() == CONTAINER_TABLE) == (machine.kind == Kind::Container));
+    let tables = report.tables.iter().filter(|(name, _)| (name.as_str() == CONTAINER_TABLE) == (kind == Kind::Container));
     let part_is_there = device.is_some() && tables.into_iter().any(|(_, table)| table.column(metric).is_some());
     part_is_there.then_some(CloseReason::Gone)
 }
@@ -244,12 +257,18 @@ fn why_unseen(key: &SeriesKey, rules: &RuleSet, report: &HostReport, machines: &
 impl HostState {
     /// As it is kept with the host.
     pub fn to_text(&self) -> String {
+        if self.0.is_empty() {
+            return NOTHING.to_owned();
+        }
         let rows: Vec<_> = self.0.iter().map(|(key, state)| (key.machine_id, key.threshold_id, &key.device, state)).collect();
         serde_json::to_string(&rows).expect("a state writes to memory")
     }
 
     /// From what [`to_text`](HostState::to_text) wrote.
     pub fn from_text(text: &str) -> Result<HostState, String> {
+        if text == NOTHING {
+            return Ok(HostState::default());
+        }
         let rows: Vec<(i64, i64, String, SeriesState)> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let state = |(machine_id, threshold_id, device, state)| (SeriesKey { machine_id, threshold_id, device }, state);
         Ok(HostState(rows.into_iter().map(state).collect()))

@@ -1,13 +1,16 @@
 //! What a threshold is, which one is in force for a series, and what a series does to it.
 //!
-//! Plain functions on plain data: no database, no clock, no HTTP. `rule_set` answers "which rules", `evaluator` answers "what now".
+//! Plain functions on plain data: no database, no clock, no HTTP. `rule_set` answers "which rules", `plan` "where are their values in
+//! reports of this form", and `evaluator` "what now".
 
 pub mod evaluator;
+mod plan;
 mod readings;
 mod rule_set;
 
 use serde::{Deserialize, Serialize};
 
+pub use plan::{Plan, Step};
 pub use readings::{MachineReadings, RUNNING_STATES, machine_readings};
 pub use rule_set::{RuleSet, in_force};
 

@@ -1,6 +1,7 @@
 //! Which of all thresholds are in force for a series.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{Kind, Threshold};
 
@@ -8,21 +9,22 @@ use super::{Kind, Threshold};
 #[derive(Debug, Default)]
 pub struct RuleSet {
     /// By kind and metric: what concerns all machines of the kind, and single ones.
-    by_metric: HashMap<Kind, HashMap<String, Vec<Threshold>>>,
+    by_metric: HashMap<Kind, HashMap<String, Vec<Arc<Threshold>>>>,
 }
 
 impl RuleSet {
     /// Arranges thresholds; those that are not enabled do not take part.
     pub fn new(thresholds: impl IntoIterator<Item = Threshold>) -> RuleSet {
-        let mut by_metric: HashMap<Kind, HashMap<String, Vec<Threshold>>> = HashMap::new();
+        let mut by_metric: HashMap<Kind, HashMap<String, Vec<Arc<Threshold>>>> = HashMap::new();
         for threshold in thresholds.into_iter().filter(|threshold| threshold.enabled) {
-            by_metric.entry(threshold.kind).or_default().entry(threshold.metric.clone()).or_default().push(threshold);
+            let metrics = by_metric.entry(threshold.kind).or_default();
+            metrics.entry(threshold.metric.clone()).or_default().push(Arc::new(threshold));
         }
         RuleSet { by_metric }
     }
 
     /// The metrics of a kind that any threshold looks at, each with its candidates for [`in_force`].
-    pub fn metrics(&self, kind: Kind) -> impl Iterator<Item = (&str, &[Threshold])> {
+    pub fn metrics(&self, kind: Kind) -> impl Iterator<Item = (&str, &[Arc<Threshold>])> {
         let metrics = self.by_metric.get(&kind).into_iter().flatten();
         metrics.map(|(metric, candidates)| (metric.as_str(), candidates.as_slice()))
     }
@@ -31,16 +33,17 @@ impl RuleSet {
 /// Of the candidates for a metric, those in force for one series: for each direction and severity the one with the most
 /// specific scope. A single machine beats a kind; then a named device beats every device; then the older rule wins.
 pub fn in_force<'a>(
-    candidates: &'a [Threshold],
+    candidates: &'a [Arc<Threshold>],
     machine_id: i64,
     device: Option<&'a str>,
-) -> impl Iterator<Item = &'a Threshold> {
+) -> impl Iterator<Item = &'a Arc<Threshold>> {
     let applies = move |rule: &Threshold| {
         rule.machine_id.is_none_or(|id| id == machine_id) && rule.device.as_deref().is_none_or(|name| Some(name) == device)
     };
     let rank = |rule: &Threshold| (rule.machine_id.is_some(), rule.device.is_some(), std::cmp::Reverse(rule.id));
     candidates.iter().filter(move |rule| {
-        let rival = |other: &&Threshold| (other.direction, other.severity) == (rule.direction, rule.severity) && applies(other);
+        let rival =
+            |other: &&Arc<Threshold>| (other.direction, other.severity) == (rule.direction, rule.severity) && applies(other);
         applies(rule) && candidates.iter().filter(rival).all(|other| rank(other) <= rank(rule))
     })
 }
@@ -76,7 +79,8 @@ mod tests {
             rule(4, Some(7), Some("/"), Severity::Warning),
             rule(5, None, None, Severity::Critical),
             rule(6, None, None, Severity::Critical),
-        ];
+        ]
+        .map(Arc::new);
         let check = |machine_id, device, expected: &[i64]| {
             let ids: Vec<_> = in_force(&candidates, machine_id, device).map(|rule| rule.id).collect();
             assert_eq!(ids, expected, "{machine_id} {device:?}");

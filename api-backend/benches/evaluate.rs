@@ -1,0 +1,120 @@
+//! The way of a report up to its transaction: a batch decoded, and each report evaluated.
+//! `cargo bench -p api-backend --bench evaluate`
+
+#[path = "../tests/support/by_the_letter.rs"]
+mod by_the_letter;
+#[path = "../../wire-model/benches/fleet/mod.rs"]
+mod fleet;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use api_backend::ingest::{DecodedBatch, Forms};
+use api_backend::thresholds::evaluator::{HostState, evaluate};
+use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Severity, Threshold, machine_readings};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::value::RawValue;
+use wire_model::{Form, HostReport, IngestBatch, IngestRecord};
+
+const NOW: i64 = fleet::BEGIN + 86_400_000;
+const CONTAINERS: usize = 40;
+/// Reports of as many hosts in one batch.
+const BATCH: usize = 250;
+
+/// Ten rules for every container, beyond `value` at once or after an hour.
+fn rules(value: f64, for_seconds: i64) -> Arc<RuleSet> {
+    let metrics = wire_model::catalog::CATALOG.iter().filter(|metric| metric.subject == wire_model::catalog::Subject::Container);
+    let rule = |(id, metric): (i64, &str)| Threshold {
+        id,
+        version: 1,
+        kind: Kind::Container,
+        machine_id: None,
+        metric: metric.to_owned(),
+        device: None,
+        direction: Direction::Above,
+        value,
+        recovery_value: value,
+        for_seconds,
+        severity: Severity::Warning,
+        enabled: true,
+    };
+    Arc::new(RuleSet::new((1..).zip(metrics.map(|metric| metric.name)).take(10).map(rule)))
+}
+
+fn with_ids(machines: Vec<MachineReadings<'_>>) -> Vec<(i64, MachineReadings<'_>)> {
+    (1..).zip(machines).collect()
+}
+
+/// Time per threshold and sample.
+fn evaluation(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("one threshold on one sample");
+    let messages: Vec<_> = (1..=16).map(|seq| fleet::report(7, CONTAINERS, seq).encode()).collect();
+    let (form, _) = Form::decode(&messages[0], NOW).expect("a report");
+    let figures: Vec<_> = messages.iter().map(|message| form.read(message, NOW).expect("the same form")).collect();
+    let reports: Vec<_> = messages.iter().map(|message| HostReport::decode(message, NOW).expect("a report")).collect();
+    let places = form.places();
+    for (name, value, for_seconds) in
+        [("all below", f64::MAX, 0), ("all beyond and waiting", -1.0, i64::from(u32::MAX)), ("all beyond and open", -1.0, 0)]
+    {
+        let rules = rules(value, for_seconds);
+        let plan = Plan::new(Arc::clone(&rules), &with_ids(machine_readings(&places)));
+        group.throughput(Throughput::Elements(plan.steps().len() as u64));
+        group.bench_function(BenchmarkId::new("plan", name), |bencher| {
+            let (mut state, mut transitions) = (HostState::default(), Vec::new());
+            let mut figures = figures.iter().cycle();
+            bencher.iter(|| {
+                transitions.clear();
+                evaluate(&mut state, &plan, &form, black_box(figures.next().expect("endless")), &mut transitions);
+            });
+        });
+        group.bench_function(BenchmarkId::new("by the letter", name), |bencher| {
+            let mut state = BTreeMap::new();
+            let mut reports = reports.iter().cycle();
+            bencher.iter(|| {
+                let report = black_box(reports.next().expect("endless"));
+                by_the_letter::evaluate(&mut state, &rules, report, &with_ids(machine_readings(report)))
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Time per batch of 250 reports.
+fn decoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a batch of 250 reports with 10 containers");
+    let body = |seq: u64| {
+        let reports = (0..BATCH).map(|host| String::from_utf8(fleet::report(host, 10, seq).encode()).expect("JSON"));
+        let reports: Vec<String> = reports.collect();
+        let raw = |report| serde_json::from_str::<&RawValue>(report).expect("JSON");
+        let records = (0..).zip(&reports).map(|(offset, report)| IngestRecord { offset, report: raw(report) });
+        let batch = IngestBatch { topic: "t".into(), partition: 0, records: records.collect() };
+        zstd::encode_all(&*serde_json::to_vec(&batch).expect("JSON"), 1).expect("memory")
+    };
+    let bodies: Vec<_> = (1..=4).map(body).collect();
+    let mut bodies = bodies.iter().cycle();
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function("by forms that are known", |bencher| {
+        let forms = Forms::default();
+        bencher.iter(|| DecodedBatch::decode(bodies.next().expect("endless"), true, &forms, NOW).expect("a batch"));
+    });
+    group.bench_function("by no form", |bencher| {
+        bencher.iter(|| DecodedBatch::decode(bodies.next().expect("endless"), true, &Forms::default(), NOW).expect("a batch"));
+    });
+    group.bench_function("owned, as it was", |bencher| {
+        bencher.iter(|| {
+            let json = zstd::decode_all(&**bodies.next().expect("endless")).expect("zstd");
+            let batch: IngestBatch<'_> = serde_json::from_slice(&json).expect("a batch");
+            let mut compressor = zstd::bulk::Compressor::new(1).expect("a level");
+            let decode = |record: IngestRecord<'_>| {
+                let message = record.report.get().as_bytes();
+                (HostReport::decode(message, NOW).expect("a report"), compressor.compress(message).expect("memory"))
+            };
+            batch.records.into_iter().map(decode).collect::<Vec<_>>()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, evaluation, decoding);
+criterion_main!(benches);

@@ -1,0 +1,237 @@
+//! The compiled evaluator against the same rules by the letter: many machines, devices and scopes at once, while all of them come and go.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here fails loudly")]
+
+#[path = "support/by_the_letter.rs"]
+mod by_the_letter;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api_backend::thresholds::evaluator::{HostState, Transition, evaluate};
+use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Severity, Threshold, machine_readings};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use wire_model::{Cell, Form, HostInfo, HostReport, Removed, Table};
+
+const HOST_METRIC: &str = "system.cpu.utilization";
+const DEVICE_METRIC: &str = "system.filesystem.utilization";
+const CONTAINER_METRICS: [&str; 2] = ["container.cpu.usage", "container.memory.utilization"];
+const DEVICES: [&str; 3] = ["/", "/data", "/srv"];
+const CONTAINERS: [&str; 3] = ["api", "db", "web"];
+
+type Value = Option<f64>;
+/// Whether it runs, and its values.
+type Container = (bool, [Value; 2]);
+
+/// A report: parts that may be missing, with rows that may be, with values that may be.
+#[derive(Clone, Debug)]
+struct Step {
+    after_ms: i64,
+    host: Option<Value>,
+    devices: Option<[Option<Value>; 3]>,
+    containers: Option<[Option<Container>; 3]>,
+    /// The rules that hold from here on.
+    rules: Option<Vec<Threshold>>,
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    // few, so that the edges are met often; seldom absent
+    prop_oneof![1 => Just(None), 6 => select(vec![0.1, 0.5, 0.6, 0.7, 0.8, 0.9]).prop_map(Some)]
+}
+
+fn seldom_missing<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+    option::weighted(0.85, of)
+}
+
+fn rule() -> impl Strategy<Value = Threshold> {
+    let metrics = [
+        (Kind::Host, HOST_METRIC),
+        (Kind::Host, DEVICE_METRIC),
+        (Kind::Container, CONTAINER_METRICS[0]),
+        (Kind::Container, CONTAINER_METRICS[1]),
+    ];
+    let levels = select(vec![0.5, 0.6, 0.7, 0.8]);
+    let scope = (option::weighted(0.3, 1i64..=4), option::weighted(0.3, select(DEVICES.to_vec())));
+    (
+        select(metrics.to_vec()),
+        scope,
+        levels.clone(),
+        levels,
+        select(vec![0i64, 0, 2, 4, 10]),
+        any::<bool>(),
+        any::<bool>(),
+        1i64..9,
+    )
+        .prop_map(|((kind, metric), (machine_id, device), one, other, for_seconds, above, warning, id)| {
+            let (low, high) = (f64::min(one, other), f64::max(one, other));
+            Threshold {
+                id,
+                version: 1,
+                kind,
+                machine_id,
+                metric: metric.to_owned(),
+                device: device.map(str::to_owned).filter(|_| metric == DEVICE_METRIC),
+                direction: if above { Direction::Above } else { Direction::Below },
+                value: if above { high } else { low },
+                recovery_value: if above { low } else { high },
+                for_seconds,
+                severity: if warning { Severity::Warning } else { Severity::Critical },
+                enabled: true,
+            }
+        })
+}
+
+fn rules() -> impl Strategy<Value = Vec<Threshold>> {
+    // ids are unique
+    vec(rule(), 1..9)
+        .prop_map(|rules| rules.into_iter().map(|rule| (rule.id, rule)).collect::<BTreeMap<_, _>>().into_values().collect())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let container = (prop::bool::weighted(0.8), [value(), value()]);
+    let containers = seldom_missing(prop::array::uniform3(seldom_missing(container)));
+    let devices = seldom_missing(prop::array::uniform3(seldom_missing(value())));
+    (select(vec![2_000i64, 4_000, 10_001]), seldom_missing(value()), devices, containers, option::weighted(0.1, rules()))
+        .prop_map(|(after_ms, host, devices, containers, rules)| Step { after_ms, host, devices, containers, rules })
+}
+
+fn report(at: i64, step: &Step) -> HostReport {
+    let mut tables = BTreeMap::new();
+    let columns = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    if let Some(devices) = &step.devices {
+        let rows = DEVICES.iter().zip(devices).filter_map(|(name, value)| Some(vec![(*name).into(), Cell::from((*value)?)]));
+        tables.insert("filesystem".to_owned(), Table { columns: columns(&["mountpoint", DEVICE_METRIC]), rows: rows.collect() });
+    }
+    if let Some(containers) = &step.containers {
+        let rows = CONTAINERS.iter().zip(containers).filter_map(|(name, container)| {
+            let (is_running, values) = (*container)?;
+            // what does not run has no values
+            let [one, other] = values.map(|value| Cell::from(value.filter(|_| is_running)));
+            Some(vec![(*name).into(), if is_running { "running" } else { "exited" }.into(), one, other])
+        });
+        let columns = columns(&["name", "state", CONTAINER_METRICS[0], CONTAINER_METRICS[1]]);
+        tables.insert("container".to_owned(), Table { columns, rows: rows.collect() });
+    }
+    let host = HostInfo {
+        id: "a".into(),
+        name: "a".into(),
+        labels: BTreeMap::new(),
+        os: None,
+        kernel: None,
+        cpus: None,
+        collector: None,
+    };
+    let metrics = step.host.iter().map(|value| (HOST_METRIC.to_owned(), *value)).collect();
+    let (schema, removed) = (wire_model::SCHEMA, Removed::default());
+    HostReport { schema, host, epoch: 1, seq: 1, at, interval_ms: 2_000, previous: None, metrics, tables, removed }
+}
+
+/// The host is machine 1, the containers follow by name.
+fn with_ids(machines: Vec<MachineReadings<'_>>) -> Vec<(i64, MachineReadings<'_>)> {
+    let id = |machine: &MachineReadings<'_>| {
+        let position = CONTAINERS.iter().position(|name| machine.identity == format!("name:{name}"));
+        position.map_or(1, |position| 2 + i64::try_from(position).unwrap())
+    };
+    machines.into_iter().map(|machine| (id(&machine), machine)).collect()
+}
+
+/// Transitions of one report stand in no order of their own.
+fn sorted(transitions: &[Transition]) -> Vec<String> {
+    let mut texts: Vec<_> = transitions.iter().map(|transition| format!("{transition:?}")).collect();
+    texts.sort();
+    texts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #[test]
+    fn a_plan_does_what_the_rules_say(first in rules(), steps in vec(step(), 1..25)) {
+        let mut rules = Arc::new(RuleSet::new(first));
+        let (mut slow, mut text, mut at) = (BTreeMap::new(), HostState::default().to_text(), 1_000_000);
+        let mut plan: Option<(Form, Plan)> = None;
+        for step in &steps {
+            at += step.after_ms;
+            if let Some(changed) = &step.rules {
+                rules = Arc::new(RuleSet::new(changed.clone()));
+                plan = None;
+            }
+            let report = report(at, step);
+            let expected = by_the_letter::evaluate(&mut slow, &rules, &report, &with_ids(machine_readings(&report)));
+
+            let message = report.encode();
+            // as ingest does: the plan of the form before, as long as it fits
+            let fits = plan.as_ref().and_then(|(form, _)| form.read(&message, at));
+            let figures = fits.unwrap_or_else(|| {
+                let (form, figures) = Form::decode(&message, at).unwrap();
+                let made = Plan::new(Arc::clone(&rules), &with_ids(machine_readings(&form.places())));
+                plan = Some((form, made));
+                figures
+            });
+            let (form, made) = plan.as_ref().unwrap();
+            let mut state = HostState::from_text(&text).unwrap();
+            let mut transitions = Vec::new();
+            evaluate(&mut state, made, form, &figures, &mut transitions);
+            text = state.to_text();
+            prop_assert_eq!(sorted(&transitions), sorted(&expected), "{:?}", step);
+            prop_assert_eq!(&state.0, &slow);
+        }
+    }
+}
+
+/// 64 values of devices under three rules each.
+fn busy_host() -> (Form, Plan, Vec<f64>) {
+    let rows = (0..64).map(|n| vec![Cell::Text(format!("/{n}")), Cell::Number(0.1)]).collect();
+    let columns = vec!["mountpoint".to_owned(), DEVICE_METRIC.to_owned()];
+    let step = Step { after_ms: 0, host: Some(Some(0.1)), devices: None, containers: None, rules: None };
+    let tables = BTreeMap::from([("filesystem".to_owned(), Table { columns, rows })]);
+    let report = HostReport { tables, ..report(1_000_000, &step) };
+    let rule = |id, value, for_seconds, severity| Threshold {
+        id,
+        version: 1,
+        kind: Kind::Host,
+        machine_id: None,
+        metric: DEVICE_METRIC.to_owned(),
+        device: None,
+        direction: Direction::Above,
+        value,
+        recovery_value: value,
+        for_seconds,
+        severity,
+        enabled: true,
+    };
+    let rules = [rule(1, 0.3, 3_600, Severity::Info), rule(2, 0.5, 0, Severity::Warning), rule(3, 0.7, 0, Severity::Critical)];
+    let (form, figures) = Form::decode(&report.encode(), report.at).unwrap();
+    let plan = Plan::new(Arc::new(RuleSet::new(rules)), &with_ids(machine_readings(&form.places())));
+    assert_eq!(plan.steps().len(), 3 * 64);
+    (form, plan, figures.values)
+}
+
+#[test]
+fn nothing_is_allocated_unless_a_series_changes_its_state() {
+    let (form, plan, values) = busy_host();
+    let mut state = HostState::default();
+    let mut transitions = Vec::new();
+    let mut seq = 0;
+    let mut evaluate_with = |value: f64, expected: usize| {
+        seq += 1;
+        let values: Vec<f64> = values.iter().map(|_| value).collect();
+        let figures =
+            wire_model::Figures { id: wire_model::ReportId { epoch: 1, seq }, at: 1_000_000 + 2_000 * seq.cast_signed(), values };
+        let allocated = allocation_counter::measure(|| evaluate(&mut state, &plan, &form, &figures, &mut transitions));
+        assert_eq!(transitions.len(), expected, "{value}");
+        transitions.clear();
+        allocated.count_total
+    };
+    assert_eq!(evaluate_with(0.1, 0), 0, "below all thresholds");
+    assert_eq!(evaluate_with(f64::NAN, 0), 0, "absent");
+    assert!(evaluate_with(0.6, 64) > 0, "one waits, one opens");
+    assert_eq!(evaluate_with(0.6, 0), 0, "one waits on, one stays open");
+    assert_eq!(evaluate_with(0.55, 0), 0, "less bad, and open still");
+    assert_eq!(evaluate_with(f64::NAN, 0), 0, "absent while states are kept");
+    assert!(evaluate_with(0.65, 64) > 0, "worse");
+    assert!(evaluate_with(0.1, 64) > 0, "recovered");
+    assert_eq!(evaluate_with(0.1, 0), 0, "below all thresholds again");
+}

@@ -1,0 +1,247 @@
+//! The form of a report: everything in it that stays the same from one report of a host to the next.
+//!
+//! Until a container comes or goes, a host's reports differ in their numbers alone. So a message is compared with the text of one that was
+//! decoded and checked before, which costs little more than copying it, and only what stands in its blanks is read. Whatever is not of the
+//! form, even if it is only written in another way, goes the long way of [`HostReport::decode`]: a form decides nothing by itself, and
+//! neither what is a report nor why something is none can differ between the two.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::decode::ReportError;
+use crate::limits;
+use crate::number::{self, Number};
+use crate::report::{CONTAINER_TABLE, Cell, HostReport, Removed, ReportId, is_metric};
+
+/// A report without its numbers, as the host wrote it.
+#[derive(Debug)]
+pub struct Form {
+    host_id: String,
+    interval_ms: u32,
+    previous: Option<ReportId>,
+    removed: Removed,
+    machines: usize,
+    /// The message without what stands in its blanks.
+    text: Box<[u8]>,
+    /// In the order in which they stand in the message.
+    blanks: Box<[Blank]>,
+}
+
+/// A place in the message at which reports of one form differ.
+#[derive(Clone, Copy, Debug)]
+struct Blank {
+    /// Length of the text before it.
+    text_end: u32,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Epoch,
+    Seq,
+    At,
+    Value,
+}
+
+/// What stands in the blanks of one report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// Which of its host's reports.
+    pub id: ReportId,
+    /// Unix ms when the values were read.
+    pub at: i64,
+    /// The values of all metrics, those of devices and containers too, in the order of the message; NaN where it has `null`.
+    pub values: Vec<f64>,
+}
+
+impl Form {
+    /// Decodes and checks a message as [`HostReport::decode`] does, and keeps its form.
+    pub fn decode(message: &[u8], now_ms: i64) -> Result<(Form, Figures), ReportError> {
+        let report = HostReport::decode(message, now_ms)?;
+        let form = Form::of(message, report).map_err(|error| ReportError::Undecodable(error.to_string()))?;
+        let figures = form.read(message, now_ms).expect("blanks were made where a checked report has numbers");
+        Ok((form, figures))
+    }
+
+    /// The form of a message that was decoded.
+    fn of(message: &[u8], report: HostReport) -> serde_json::Result<Form> {
+        let raw: RawReport<'_> = serde_json::from_slice(message)?;
+        let mut places = vec![(raw.epoch, What::Epoch), (raw.seq, What::Seq), (raw.at, What::At)];
+        places.extend(raw.metrics.values().map(|value| (*value, What::Value)));
+        for table in raw.tables.values() {
+            let cells = table.rows.iter().flat_map(|row| table.columns.iter().zip(row));
+            places.extend(cells.filter(|(column, _)| is_metric(column)).map(|(_, cell)| (*cell, What::Value)));
+        }
+        let offset = |value: &RawValue| value.get().as_ptr().addr() - message.as_ptr().addr();
+        places.sort_unstable_by_key(|(value, _)| offset(value));
+        let mut text = Vec::with_capacity(message.len());
+        let mut blanks = Vec::with_capacity(places.len());
+        let mut behind = 0;
+        for (value, what) in places {
+            text.extend_from_slice(&message[behind..offset(value)]);
+            behind = offset(value) + value.get().len();
+            blanks.push(Blank { text_end: u32::try_from(text.len()).expect("a message is shorter"), what });
+        }
+        text.extend_from_slice(&message[behind..]);
+        Ok(Form {
+            machines: 1 + report.tables.get(CONTAINER_TABLE).map_or(0, |table| table.rows.len()),
+            host_id: report.host.id,
+            interval_ms: report.interval_ms,
+            previous: report.previous,
+            removed: report.removed,
+            text: text.into(),
+            blanks: blanks.into(),
+        })
+    }
+
+    /// What a message has in the blanks of this form; `None` when it is not of this form, or no report that may be taken: that is for
+    /// [`decode`](Form::decode) to say.
+    pub fn read(&self, message: &[u8], now_ms: i64) -> Option<Figures> {
+        if message.len() > limits::MESSAGE_BYTES {
+            return None;
+        }
+        let (mut id, mut at) = (ReportId::default(), 0);
+        let mut values = Vec::with_capacity(self.blanks.len());
+        let (mut text, mut rest) = (&*self.text, message);
+        let mut begin = 0;
+        for blank in &self.blanks {
+            let same;
+            (same, text) = text.split_at((blank.text_end - begin) as usize);
+            begin = blank.text_end;
+            rest = without(rest, same)?;
+            let length = if blank.what == What::Value {
+                let Number { value, length } = number::decimal_or_null(rest)?;
+                values.push(value);
+                length
+            } else {
+                let (value, length) = number::whole(rest)?;
+                match blank.what {
+                    What::Epoch => id.epoch = value.cast_unsigned(),
+                    What::Seq => id.seq = value.cast_unsigned(),
+                    What::At | What::Value => at = value,
+                }
+                length
+            };
+            rest = &rest[length..];
+        }
+        let is_new_epoch = self.previous.is_none_or(|previous| previous.epoch < id.epoch);
+        let is_time = at > 0 && at.saturating_sub(now_ms) <= limits::FUTURE_MS;
+        (rest == text && is_new_epoch && is_time).then_some(Figures { id, at, values })
+    }
+
+    /// The report with, for each value, its place in [`Figures::values`]: who has looked up a place here need not look for the value
+    /// again. Number, epoch and time are 0.
+    pub fn places(&self) -> HostReport {
+        let mut message = Vec::with_capacity(self.text.len() + 4 * self.blanks.len());
+        let (mut begin, mut place) = (0, 0);
+        for blank in &self.blanks {
+            message.extend_from_slice(&self.text[begin..blank.text_end as usize]);
+            begin = blank.text_end as usize;
+            let filling = if blank.what == What::Value { place } else { 0 };
+            message.extend_from_slice(filling.to_string().as_bytes());
+            place += i32::from(blank.what == What::Value);
+        }
+        message.extend_from_slice(&self.text[begin..]);
+        serde_json::from_slice(&message).expect("a report stays one with other numbers")
+    }
+
+    /// The whole report again.
+    pub fn report(&self, figures: &Figures) -> HostReport {
+        let mut report = self.places();
+        let value = |place: f64| Some(figures.values[place as usize]).filter(|value| !value.is_nan());
+        for slot in report.metrics.values_mut() {
+            *slot = slot.and_then(value);
+        }
+        for table in report.tables.values_mut() {
+            for row in &mut table.rows {
+                for (_, cell) in table.columns.iter().zip(row).filter(|(column, _)| is_metric(column)) {
+                    *cell = Cell::from(cell.number().and_then(value));
+                }
+            }
+        }
+        HostReport { epoch: figures.id.epoch, seq: figures.id.seq, at: figures.at, ..report }
+    }
+
+    /// The host's own id.
+    pub fn host_id(&self) -> &str {
+        &self.host_id
+    }
+
+    /// As [`HostReport::interval_ms`].
+    pub fn interval_ms(&self) -> u32 {
+        self.interval_ms
+    }
+
+    /// As [`HostReport::previous`].
+    pub fn previous(&self) -> Option<ReportId> {
+        self.previous
+    }
+
+    /// As [`HostReport::removed`].
+    pub fn removed(&self) -> Removed {
+        self.removed
+    }
+
+    /// The host and its containers.
+    pub fn machines(&self) -> usize {
+        self.machines
+    }
+
+    /// Nearly what it takes in memory.
+    pub fn bytes(&self) -> usize {
+        size_of::<Form>() + self.text.len() + size_of_val(&*self.blanks)
+    }
+}
+
+/// The id of the host that a message seems to be of, as it is written there. A cheap guess at which form a message may have: what it says
+/// is only true when the form fits.
+pub fn guess_host_id(message: &[u8]) -> Option<&str> {
+    let behind =
+        |bytes: &'_ [u8], text: &[u8]| bytes.windows(text.len()).position(|window| window == text).map(|at| at + text.len());
+    let host = &message[behind(message, br#""host":{"#)?..];
+    let id = &host[behind(host, br#""id":""#)?..];
+    str::from_utf8(&id[..id.iter().position(|byte| *byte == b'"')?]).ok()
+}
+
+/// What comes behind `start`. Between cells stands one comma, for which a comparison of its own is faster.
+fn without<'a>(bytes: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
+    match start {
+        [byte] => bytes.split_first().filter(|(first, _)| *first == byte).map(|(_, rest)| rest),
+        _ => bytes.strip_prefix(start),
+    }
+}
+
+/// The fields of [`HostReport`] in their order (a report may be written as a sequence, too), with the texts of its numbers.
+#[derive(Deserialize)]
+struct RawReport<'a> {
+    #[serde(rename = "schema")]
+    _schema: IgnoredAny,
+    #[serde(rename = "host")]
+    _host: IgnoredAny,
+    #[serde(borrow)]
+    epoch: &'a RawValue,
+    #[serde(borrow)]
+    seq: &'a RawValue,
+    #[serde(borrow)]
+    at: &'a RawValue,
+    #[serde(rename = "interval_ms")]
+    _interval_ms: IgnoredAny,
+    #[serde(rename = "previous", default)]
+    _previous: IgnoredAny,
+    #[serde(borrow)]
+    metrics: BTreeMap<String, &'a RawValue>,
+    #[serde(borrow)]
+    tables: BTreeMap<String, RawTable<'a>>,
+    #[serde(rename = "removed", default)]
+    _removed: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+struct RawTable<'a> {
+    columns: Vec<String>,
+    #[serde(borrow)]
+    rows: Vec<Vec<&'a RawValue>>,
+}
