@@ -40,10 +40,11 @@ struct Rig {
 
 impl Rig {
     async fn new(database: &Database, seed: u64) -> Rig {
-        // the test seals by itself, and keeps all
+        let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
+        // the test seals and folds by itself, and keeps all
+        support::execute(&mut database.connect().await, "UPDATE leases SET holder = 7, held_until = 9000000000000000").await;
         let backend = Backend::start_with(database, &["--raw-retention-days=3650", "--rollup-retention-days=3650"]).await;
         backend.only_thresholds(&[]).await;
-        let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
         let first_day = day_of(support::now_ms()) - 4 * DAY;
         Rig { backend, store, rng: fastrand::Rng::with_seed(seed), model: BTreeMap::new(), first_day, removed_before: 0 }
     }
@@ -342,8 +343,8 @@ async fn a_backend_seals_and_folds_by_itself() {
             let times = rig.times(0, 0, 120);
             rig.report(host, &times).await;
         }
-        // which lets go of the lease
         rig.backend.stop().await;
+        support::execute(&mut database.connect().await, "UPDATE leases SET held_until = 0").await;
         rig.backend = Backend::start_sealing(&database, 1).await;
         support::eventually("everything is sealed and folded", async || {
             rig.count("reports").await == HOSTS.len() as i64 && rig.count("rollups_due").await == 0
@@ -355,6 +356,32 @@ async fn a_backend_seals_and_folds_by_itself() {
         );
         rig.check("by itself").await;
         rig.backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_query_that_was_cut_off_leaves_no_old_state_behind() {
+    on_every_database(async |database| {
+        let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
+        let mut other = database.connect().await;
+        let mut seen = Vec::new();
+        for number in 0..60 {
+            // there is one that waits, so that the few steps are those of a transaction's begin
+            drop(store.read().await.unwrap());
+            drop(after_polls(1 + number % 6, store.snapshot()).await);
+            // by whichever connection: the one that was cut off comes up again and again
+            for value in 0..3 {
+                let newest = i64::from(number) * 10 + value;
+                support::execute(&mut other, &format!("UPDATE counters SET value = {newest} WHERE name = 'thresholds_version'"))
+                    .await;
+                let sql = "SELECT value FROM counters WHERE name = 'thresholds_version'";
+                let read: i64 = sqlx::query_scalar(sql).fetch_one(&mut *store.read().await.unwrap()).await.unwrap();
+                seen.push((newest, read));
+            }
+        }
+        assert!(seen.iter().all(|(newest, read)| newest == read), "{seen:?}");
+        store.close().await;
     })
     .await;
 }

@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS stretches (
 CREATE TABLE IF NOT EXISTS rollups_due (
     day_at BIGINT NOT NULL,
     host_key BIGINT NOT NULL,
-    -- rises with every sealed stretch, so that none is overlooked that comes while the day is folded
-    changes BIGINT NOT NULL,
+    -- another number with every sealed stretch, so that none is overlooked that comes while the day is folded
+    stamp BIGINT NOT NULL,
     PRIMARY KEY (day_at, host_key)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 

@@ -27,8 +27,8 @@ CREATE TABLE stretches (
 CREATE TABLE rollups_due (
     day_at BIGINT NOT NULL,
     host_key BIGINT NOT NULL,
-    -- rises with every sealed stretch, so that none is overlooked that comes while the day is folded
-    changes BIGINT NOT NULL,
+    -- another number with every sealed stretch, so that none is overlooked that comes while the day is folded
+    stamp BIGINT NOT NULL,
     PRIMARY KEY (day_at, host_key)
 ) WITHOUT ROWID;
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use wire_model::{HostReport, ReportId};
+use wire_model::{Figures, HostReport, ReportId};
 
 use super::chunk::{self, Axis, Column, Damaged, EncodedPart, Head, Part, Points};
+use super::head;
 use super::scale::Scale;
 use crate::thresholds::{Kind, machine_readings};
 
@@ -27,9 +28,11 @@ pub(super) struct Gathered {
     series: Vec<Series>,
     /// Places in `series`.
     index: HashMap<(Owner, String, Option<String>), usize>,
-    /// The series of the report before, in the order in which it had them: the next one hardly ever has others.
-    path: Vec<usize>,
 }
+
+/// For each value of a form its place among the figures, and its series.
+#[derive(Default)]
+pub(super) struct Places(Vec<(usize, usize)>);
 
 struct Series {
     owner: Owner,
@@ -56,26 +59,27 @@ impl Gathered {
         Ok(())
     }
 
-    /// Adds a report that is stored at `at`. `machines` knows the host's containers by identity; the host itself is ''.
-    pub(super) fn add(&mut self, at: i64, id: ReportId, report: &HostReport, machines: &HashMap<(Kind, String), i64>) {
-        self.axis.push((at, id));
-        let mut position = 0;
-        for readings in machine_readings(report) {
+    /// Where the values of reports of a form belong. `machines` knows the host's containers by identity; the host itself is ''.
+    pub(super) fn places(&mut self, form: &HostReport, machines: &HashMap<(Kind, String), i64>) -> Places {
+        let mut places = Vec::new();
+        for readings in machine_readings(form) {
             let key = (readings.kind, readings.identity.clone());
             let owner = machines.get(&key).map_or(Owner::Unknown(key.1), |id| Owner::Known(*id));
             readings.for_each_value(|metric, device, value| {
-                let place = match self.path.get(position) {
-                    Some(place) if self.series[*place].is(&owner, metric, device) => *place,
-                    _ => self.place(&owner, metric, device),
-                };
-                self.path.resize(self.path.len().max(position + 1), place);
-                self.path[position] = place;
-                position += 1;
-                let series = &mut self.series[place];
-                if let Some(value) = value {
-                    series.samples.push((at, series.head.scale.units(value)));
-                }
+                places.push((head::place(value), self.place(&owner, metric, device)));
             });
+        }
+        Places(places)
+    }
+
+    /// Adds a report that is stored at `at`.
+    pub(super) fn add(&mut self, at: i64, id: ReportId, figures: &Figures, places: &Places) {
+        self.axis.push((at, id));
+        for (place, series) in &places.0 {
+            let (value, series) = (figures.values[*place], &mut self.series[*series]);
+            if !value.is_nan() {
+                series.samples.push((at, series.head.scale.units(value)));
+            }
         }
     }
 
@@ -110,10 +114,6 @@ impl Gathered {
 }
 
 impl Series {
-    fn is(&self, owner: &Owner, metric: &str, device: Option<&str>) -> bool {
-        self.head.metric == metric && self.head.device.as_deref() == device && self.owner == *owner
-    }
-
     /// Machine by machine, so that chunks are written in the order of their key.
     fn order(&self) -> (Option<i64>, &str) {
         match &self.owner {

@@ -6,6 +6,7 @@
 mod buckets;
 mod chunk;
 mod gather;
+mod head;
 mod known;
 pub mod removal;
 pub mod rollup;

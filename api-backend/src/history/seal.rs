@@ -5,18 +5,19 @@
 
 use std::collections::HashMap;
 
-use wire_model::HostReport;
+use wire_model::{Form, HostReport};
 
 use super::chunk::{Axis, Damaged};
-use super::gather::{Chunk, Gathered, Owner};
+use super::gather::{Chunk, Gathered, Owner, Places};
+use super::head::HeadReader;
 use super::time::{QUARTER_MS, day_of, floor};
-use crate::ingest::{decode_payload, describe};
+use crate::ingest::describe;
 use crate::store::chunks::{NewChunk, Resolution, Stretch};
 use crate::store::counters::{self, Counter};
 use crate::store::machines::MachineRow;
 use crate::store::reports::{Head, NamedReport};
 use crate::store::{self, Result, Store, StoreError};
-use crate::thresholds::{Kind, machine_readings};
+use crate::thresholds::{Kind, MachineReadings, machine_readings};
 
 /// Reports that are sealed at once; a quarter of an hour of a host has 450 as a rule.
 pub const REPORTS_AT_ONCE: i64 = 5_000;
@@ -66,7 +67,7 @@ pub async fn seal(store: &Store, head: Head) -> Result<Sealed> {
 
 /// What a stretch holds, as read.
 struct Work {
-    host: MachineRow,
+    host_key: i64,
     host_id: String,
     start_at: i64,
     end: i64,
@@ -104,10 +105,8 @@ async fn read(store: &Store, host_key: i64, start_at: i64, end: i64) -> Result<O
         None => Vec::new(),
     };
     let rows = store::machines::of_host(&mut snapshot, host_key).await?;
-    let machines = rows.iter().map(|row| ((row.kind, row.identity.clone()), row.machine_id)).collect();
-    let machine = rows.into_iter().find(|row| row.kind == Kind::Host);
-    let machine = machine.ok_or_else(|| StoreError::Corrupt(format!("host {} has reports and is no machine", host.host_id)))?;
-    Ok(Some(Work { host: machine, host_id: host.host_id, start_at, end, reports, sealed, chunks, machines }))
+    let machines = rows.into_iter().map(|row| ((row.kind, row.identity), row.machine_id)).collect();
+    Ok(Some(Work { host_key, host_id: host.host_id, start_at, end, reports, sealed, chunks, machines }))
 }
 
 impl Work {
@@ -116,11 +115,19 @@ impl Work {
         if let Some(sealed) = &self.sealed {
             gathered.add_sealed(&Axis::decode(self.start_at, &sealed.data)?, &self.chunks)?;
         }
-        let mut unknown: HashMap<String, MachineRow> = HashMap::new();
+        let mut unknown = HashMap::new();
+        let (mut places, mut unknown_here) = (Places::default(), Vec::new());
+        let mut reader = HeadReader::new()?;
         for stored in &self.reports {
-            let report = decode_payload(&stored.payload).map_err(StoreError::Corrupt)?;
-            gathered.add(stored.at, stored.id, &report, &self.machines);
-            self.note_unknown(&report, &mut unknown);
+            let (figures, new_form) = reader.read(&stored.payload)?;
+            if let Some(form) = new_form.map(Form::places) {
+                places = gathered.places(&form, &self.machines);
+                unknown_here = self.note_unknown(&form, stored.at, &mut unknown);
+            }
+            gathered.add(stored.at, stored.id, &figures, &places);
+            for identity in &unknown_here {
+                unknown.entry(identity.clone()).and_modify(|row: &mut MachineRow| row.gone_at = Some(stored.at));
+            }
         }
         let (axis, chunks) = gathered.encode();
         let row = Stretch {
@@ -129,7 +136,7 @@ impl Work {
             data: axis.encode(self.start_at),
         };
         Ok(NewStretch {
-            host_key: self.host.host_key,
+            host_key: self.host_key,
             host_id: self.host_id,
             start_at: self.start_at,
             end: self.end,
@@ -141,16 +148,17 @@ impl Work {
         })
     }
 
-    /// The last description of each container that is not registered, gone since that report.
-    fn note_unknown(&self, report: &HostReport, unknown: &mut HashMap<String, MachineRow>) {
-        for readings in machine_readings(report) {
-            if self.machines.contains_key(&(readings.kind, readings.identity.clone())) {
-                continue;
-            }
-            let row = describe(self.host.host_key, (report, report.at), &readings);
-            let first_seen_at = unknown.get(&readings.identity).map_or(report.at, |row| row.first_seen_at);
-            unknown.insert(readings.identity, MachineRow { first_seen_at, gone_at: Some(report.at), ..row });
-        }
+    /// Describes the containers that are not registered. Which those are.
+    fn note_unknown(&self, form: &HostReport, at: i64, unknown: &mut HashMap<String, MachineRow>) -> Vec<String> {
+        let machines = machine_readings(form).into_iter();
+        let here = machines.filter(|machine| !self.machines.contains_key(&(machine.kind, machine.identity.clone())));
+        let note = |readings: MachineReadings<'_>| {
+            let row = describe(self.host_key, (form, at), &readings);
+            let first_seen_at = unknown.get(&readings.identity).map_or(at, |row| row.first_seen_at);
+            unknown.insert(readings.identity.clone(), MachineRow { first_seen_at, gone_at: Some(at), ..row });
+            readings.identity
+        };
+        here.map(note).collect()
     }
 }
 

@@ -6,19 +6,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
 use serde::Serialize;
-use wire_model::catalog;
+use wire_model::{HostReport, catalog};
 
 use super::buckets::{self, Bucket};
 use super::chunk::{Axis, Head, Part, Points, parts_with};
 use super::gather::samples;
+use super::head::{HeadReader, place};
 use super::scale::Scale;
 use super::time::{QUARTER_MS, SLOT_MS, ceil, day_of, floor, starts};
-use crate::ingest::decode_payload;
 use crate::store::chunks::Resolution;
 use crate::store::counters::{self, Counter};
 use crate::store::machines::MachineRow;
 use crate::store::{self, Connection, StoreError};
-use crate::thresholds::machine_readings;
+use crate::thresholds::{MachineReadings, machine_readings};
 use crate::time::DAY_MS;
 
 /// Reports of the head that one query reads at most: more are there only while nothing is sealed.
@@ -265,12 +265,22 @@ impl<'a> Reading<'a> {
             return Err(HistoryError::TooMany);
         }
         let mut from = self.from;
+        let mut reader = HeadReader::new()?;
+        let mut found: Vec<(Head, usize)> = Vec::new();
         loop {
             let page = store::reports::range(connection, host_key, from, self.to, PAGE).await?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             from = last + 1;
             for (at, payload) in &page {
-                self.add_report(*at, payload)?;
+                let (figures, new_form) = reader.read(payload)?;
+                if let Some(form) = new_form {
+                    found = self.find(&form.places());
+                }
+                for (head, place) in &found {
+                    let value = figures.values[*place];
+                    let bucket = (!value.is_nan()).then(|| Bucket::of_value(*at, head.scale.units(value)));
+                    self.add(head, bucket.into_iter())?;
+                }
             }
             if (page.len() as i64) < PAGE {
                 return Ok(());
@@ -278,27 +288,20 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn add_report(&mut self, at: i64, payload: &[u8]) -> Result<(), HistoryError> {
-        let report = decode_payload(payload).map_err(StoreError::Corrupt)?;
-        let machines = machine_readings(&report);
-        let is_it = |other: &&crate::thresholds::MachineReadings<'_>| {
-            other.kind == self.machine.kind && other.identity == self.machine.identity
-        };
-        let Some(readings) = machines.iter().find(is_it) else { return Ok(()) };
+    /// What is asked for in reports of a form, and its places among the figures.
+    fn find(&self, form: &HostReport) -> Vec<(Head, usize)> {
+        let machines = machine_readings(form);
+        let is_it = |other: &&MachineReadings<'_>| other.kind == self.machine.kind && other.identity == self.machine.identity;
         let mut found = Vec::new();
-        for metric in &self.query.metrics {
-            readings.for_each(metric, |device, value| {
-                if let (Some(value), true) = (value, self.query.wants(metric, device)) {
-                    let head = Head { metric: metric.clone(), device: device.map(str::to_owned), scale: Scale::of(metric) };
-                    found.push((head, value));
+        for readings in machines.iter().filter(is_it) {
+            readings.for_each_value(|metric, device, value| {
+                if self.query.wants(metric, device) {
+                    let head = Head { metric: metric.to_owned(), device: device.map(str::to_owned), scale: Scale::of(metric) };
+                    found.push((head, place(value)));
                 }
             });
         }
-        for (head, value) in found {
-            let bucket = Bucket::of_value(at, head.scale.units(value));
-            self.add(&head, std::iter::once(bucket))?;
-        }
-        Ok(())
+        found
     }
 
     fn finish(self) -> Vec<Series> {

@@ -184,9 +184,10 @@ pub async fn save_stretch(connection: &mut Connection, dialect: Dialect, host_ke
 
 /// Notes that a host's day lacks something in its 5-minute chunk.
 pub async fn note_rollup_due(connection: &mut Connection, dialect: Dialect, host_key: i64, day_at: i64) -> Result<()> {
-    let add = dialect.on_conflict_add("rollups_due", "day_at, host_key", &["changes"]);
-    let sql = format!("INSERT INTO rollups_due (day_at, host_key, changes) VALUES (?, ?, 1){add}");
-    sqlx::query(AssertSqlSafe(sql)).bind(day_at).bind(host_key).execute(connection).await?;
+    let update = dialect.on_conflict_update("day_at, host_key", &["stamp"]);
+    let sql = format!("INSERT INTO rollups_due (day_at, host_key, stamp) VALUES (?, ?, ?){update}");
+    // not a count: one that begins anew would look like the one that was read before
+    sqlx::query(AssertSqlSafe(sql)).bind(day_at).bind(host_key).bind(fastrand::i64(..)).execute(connection).await?;
     Ok(())
 }
 
@@ -197,16 +198,16 @@ pub struct RollupDue {
     pub day_at: i64,
     /// The host.
     pub host_key: i64,
-    /// What it was changed by when this was read.
-    pub changes: i64,
+    /// Which change it was read after.
+    pub stamp: i64,
 }
 
 /// Days from before `before` that are to be folded, the oldest first.
 pub async fn rollups_due(connection: &mut Connection, before: i64, limit: i64) -> Result<Vec<RollupDue>> {
-    let sql = "SELECT day_at, host_key, changes FROM rollups_due WHERE day_at < ? ORDER BY day_at, host_key LIMIT ?";
+    let sql = "SELECT day_at, host_key, stamp FROM rollups_due WHERE day_at < ? ORDER BY day_at, host_key LIMIT ?";
     let rows = sqlx::query(sql).bind(before).bind(limit).fetch_all(connection).await?;
     let due = |row: &sqlx::any::AnyRow| {
-        Ok(RollupDue { day_at: row.try_get("day_at")?, host_key: row.try_get("host_key")?, changes: row.try_get("changes")? })
+        Ok(RollupDue { day_at: row.try_get("day_at")?, host_key: row.try_get("host_key")?, stamp: row.try_get("stamp")? })
     };
     rows.iter().map(due).collect()
 }
@@ -229,8 +230,8 @@ pub async fn oldest_rollup_due(connection: &mut Connection) -> Result<Option<i64
 
 /// Takes a day off the list, unless something was sealed since. Whether it did.
 pub async fn rollup_done(connection: &mut Connection, due: RollupDue) -> Result<bool> {
-    let sql = "DELETE FROM rollups_due WHERE day_at = ? AND host_key = ? AND changes = ?";
-    let query = sqlx::query(sql).bind(due.day_at).bind(due.host_key).bind(due.changes);
+    let sql = "DELETE FROM rollups_due WHERE day_at = ? AND host_key = ? AND stamp = ?";
+    let query = sqlx::query(sql).bind(due.day_at).bind(due.host_key).bind(due.stamp);
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 

@@ -170,13 +170,15 @@ async fn is_alive(connection: &mut AnyConnection) -> sqlx::Result<bool> {
     Ok(!connection.is_in_transaction())
 }
 
-/// Asks for a number that nobody else asks for: on MySQL a statement that was cut off while it was prepared leaves answers behind
-/// that the driver would take for those of the next statement. Such a connection is closed.
+/// Ends what was cut off, and asks for a number that nobody else asks for: on MySQL a statement that was cut off while it was prepared
+/// leaves answers behind that the driver would take for those of the next statement. Such a connection is closed.
 async fn settle(dialect: Dialect, connection: &mut AnyConnection) -> sqlx::Result<bool> {
     static NEXT: AtomicI64 = AtomicI64::new(1);
     if dialect == Dialect::Sqlite {
         return Ok(true);
     }
+    // of a transaction that was cut off while it began the driver does not know, and readers would see its old state for good
+    within(SETTLE_TIMEOUT, connection.execute("ROLLBACK")).await?;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let echo = sqlx::query_scalar::<_, i64>("SELECT CAST(? AS SIGNED)").bind(number);
     if within(SETTLE_TIMEOUT, echo.fetch_one(connection)).await? == number {
