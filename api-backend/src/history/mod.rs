@@ -8,6 +8,7 @@ mod chunk;
 mod gather;
 mod head;
 mod known;
+mod plan;
 pub mod removal;
 pub mod rollup;
 mod scale;

@@ -12,14 +12,14 @@ use super::buckets::{self, Bucket};
 use super::chunk::{Axis, Head, Part, Points, parts_with};
 use super::gather::samples;
 use super::head::{HeadReader, place};
+use super::plan::Plan;
 use super::scale::Scale;
-use super::time::{QUARTER_MS, SLOT_MS, ceil, day_of, floor, starts};
+use super::time::{QUARTER_MS, SLOT_MS, ceil, floor};
 use crate::store::chunks::Resolution;
 use crate::store::counters::{self, Counter};
 use crate::store::machines::MachineRow;
 use crate::store::{self, Connection, StoreError};
 use crate::thresholds::{MachineReadings, machine_readings};
-use crate::time::DAY_MS;
 
 /// Reports of the head that one query reads at most: more are there only while nothing is sealed.
 pub const REPORTS_MAX: i64 = 50_000;
@@ -119,42 +119,11 @@ pub async fn read_series(
     query: &SeriesQuery,
 ) -> Result<Vec<Series>, HistoryError> {
     let mut reading = Reading::new(machine, interval_ms, query);
-    let plan = Plan::of(connection, machine.host_key, &reading).await?;
+    let plan = Plan::of(connection, machine.host_key, (reading.from, reading.to), reading.width).await?;
     reading.read_rollups(connection, &plan.days).await?;
     reading.read_chunks(connection, &plan.quarters).await?;
     reading.read_head(connection).await?;
     Ok(reading.finish())
-}
-
-/// Which stretches are read from where.
-struct Plan {
-    /// Days whose 5-minute points are used.
-    days: Vec<i64>,
-    /// Quarters of all other days.
-    quarters: Vec<i64>,
-}
-
-impl Plan {
-    async fn of(connection: &mut Connection, host_key: i64, reading: &Reading<'_>) -> Result<Plan, StoreError> {
-        let removed_before = removed_before(connection).await?;
-        let (mut first, mut last) = (i64::MAX, i64::MIN);
-        for resolution in [Resolution::FiveMinutes, Resolution::Raw] {
-            if let Some((from, to)) = store::chunks::bounds(connection, resolution).await? {
-                (first, last) = (first.min(from), last.max(to));
-            }
-        }
-        if first > last {
-            return Ok(Plan { days: Vec::new(), quarters: Vec::new() });
-        }
-        let (from, to) = (reading.from.max(day_of(first)), reading.to.min(last + DAY_MS));
-        let all: Vec<i64> = starts(from, to.max(from), DAY_MS).collect();
-        let is_coarse = reading.width % SLOT_MS == 0;
-        let due = if is_coarse { store::chunks::due_days(connection, host_key, &all).await? } else { Vec::new() };
-        let (fine, days): (Vec<i64>, Vec<i64>) =
-            all.into_iter().partition(|day| *day >= removed_before && (!is_coarse || due.contains(day)));
-        let quarters = fine.iter().flat_map(|day| starts(from.max(*day), to.min(day + DAY_MS), QUARTER_MS)).collect();
-        Ok(Plan { days, quarters })
-    }
 }
 
 struct Reading<'a> {

@@ -3,7 +3,7 @@
 /// What was read is no chunk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a chunk is damaged: {0}")]
-pub struct Damaged(pub String);
+pub(in crate::history) struct Damaged(pub(in crate::history) String);
 
 pub(super) fn damaged(what: impl ToString) -> Damaged {
     Damaged(what.to_string())

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use wire_model::ReportId;
 
+use super::bytes::write_number;
 use super::*;
 
 fn column(metric: &str, device: Option<&str>, places: Vec<u32>, points: Points) -> Column {
