@@ -14,8 +14,8 @@ measure_with() {
   for service in "$@"; do
     started+=("$service")
     case $service in
-      kafka) TEST_KAFKA_BOOTSTRAP_SERVER=$(scripts/services/kafka start 1 "${MEASURE_KAFKA_PORT:-29192}"); export TEST_KAFKA_BOOTSTRAP_SERVER ;;
-      mariadb) TEST_MARIADB_URL=$(scripts/services/mariadb start "${MEASURE_MARIADB_PORT:-23407}"); export TEST_MARIADB_URL ;;
+      kafka) TEST_KAFKA_BOOTSTRAP_SERVER=$(scripts/services/kafka start 1 "${MEASURE_KAFKA_PORT:-18192}"); export TEST_KAFKA_BOOTSTRAP_SERVER ;;
+      mariadb) TEST_MARIADB_URL=$(scripts/services/mariadb start "${MEASURE_MARIADB_PORT:-18407}"); export TEST_MARIADB_URL ;;
     esac
   done
 }

@@ -47,7 +47,7 @@ pub async fn play(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary>
     let started_at_ms = now_ms();
     let begins_at_ms = config.begins_at_ms(started_at_ms);
     let mut fleet = Fleet::new(&config, started_at_ms, begins_at_ms)?;
-    let Some(sink) = Sink::open(&config, &tally, &shutdown).await? else { return Ok(tally.summary(Duration::ZERO)) };
+    let Some(mut sink) = Sink::open(&config, &tally, &shutdown).await? else { return Ok(tally.summary(Duration::ZERO)) };
     tally.begin();
     let mut clock = Clock::start(begins_at_ms, config.backfill_hours.is_none());
     loop {

@@ -48,10 +48,10 @@ impl Sink {
     }
 
     /// Hands a report on; waits while too many are on their way.
-    pub(crate) async fn send(&self, message: &Message<'_>, overdue: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn send(&mut self, message: &Message<'_>, overdue: Duration) -> anyhow::Result<()> {
         let delivery = Delivery { host_id: message.host_id.to_owned(), id: message.id, samples: message.samples };
         self.tally.sending(&delivery, &message.bytes, overdue > LATE).context("write the journal")?;
-        match &self.to {
+        match &mut self.to {
             To::Kafka(publisher) => publisher.publish(delivery, &message.bytes).await,
             To::Backend(posts) => posts.send(delivery, &message.bytes).await,
         }

@@ -54,9 +54,9 @@ impl Play {
         self.reports() * u64::from(1 + self.containers)
     }
 
-    /// Hours that hold the seconds.
+    /// Where in the past it begins: so early that all of it is to be sealed at once.
     pub fn hours(&self) -> u32 {
-        u32::try_from(self.seconds.div_ceil(3_600)).unwrap()
+        u32::try_from(self.seconds.div_ceil(3_600) + 1).unwrap()
     }
 
     /// The reports that loadgen would send with these flags, beginning at this time.

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use end_to_end::api::rfc3339;
-use end_to_end::{Database, Stack, now_ms, within};
+use end_to_end::{Database, Stack, now_ms};
 use serde_json::Value;
 
 use crate::meter::peak_rss_mib;
 use crate::played::{Play, RECORDING};
+use crate::store::sealed;
 
 const MS_PER_HOUR: i64 = 3_600_000;
 const MS_PER_DAY: i64 = 24 * MS_PER_HOUR;
@@ -141,16 +142,10 @@ async fn fill(stack: &Stack, options: &Options) {
     let said: Value = serde_json::from_str(loadgen.stdout().trim()).unwrap();
     assert_eq!(said["failed"], 0, "{said}");
     let stored = began_at.elapsed().as_secs_f64();
-    let (mut last, mut changed_at) = (i64::MAX, Instant::now());
-    within(24 * 3_600, "what is to be sealed is", async || {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let left = stack.database.count_reports().await;
-        if left != last {
-            (last, changed_at) = (left, Instant::now());
-        }
-        (changed_at.elapsed() > Duration::from_secs(60)).then_some(())
-    })
-    .await;
+    let left = sealed(stack, Duration::from_secs(24 * 3_600)).await;
     let sealed = began_at.elapsed().as_secs_f64();
-    println!("| filled | {} samples in {stored:.0} s, settled after {sealed:.0} s, {last} reports in the head |", play.samples());
+    println!(
+        "| filled | {} samples in {stored:.0} s, settled after {sealed:.0} s, {left} reports left in the head |",
+        play.samples()
+    );
 }

@@ -12,8 +12,9 @@ use crate::{load_data, victoria};
 /// Containers of the recording that work; the others are idle.
 const BUSY: u32 = 8;
 const MS_PER_HOUR: i64 = 3_600_000;
-/// What is in the head this long without a change stays there.
-const SETTLED: Duration = Duration::from_secs(20);
+/// When nothing was sealed for so long, nothing more will be.
+const SETTLED: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
@@ -90,16 +91,7 @@ async fn store(play: &Play, values: u64, options: &Options) -> Stored {
     println!("| ours: CPU until stored | {}; loadgen {} s |", shown(&meter.used()), said["cpu_seconds"]);
 
     let began_at = Instant::now();
-    let (mut last, mut changed_at) = (i64::MAX, Instant::now());
-    let left = within(options.seal_seconds, "what is to be sealed is", async || {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let left = stack.database.count_reports().await;
-        if left != last {
-            (last, changed_at) = (left, Instant::now());
-        }
-        (left == 0 || changed_at.elapsed() > SETTLED).then_some(left)
-    })
-    .await;
+    let left = sealed(&stack, Duration::from_secs(options.seal_seconds)).await;
     let used = meter.used();
     println!("| ours: sealed | after {:.0} s more, {left} reports left in the head |", began_at.elapsed().as_secs_f64());
     println!("| ours: CPU until sealed | {}, {:.0} values per CPU second |", shown(&used), values as f64 / total(&used));
@@ -111,7 +103,7 @@ async fn store(play: &Play, values: u64, options: &Options) -> Stored {
         payloads.push(format!("{name} {:.2}", bytes as f64 / 1_048_576.0));
     }
     println!("| ours: payloads, MiB | {} |", payloads.join(", "));
-    let bytes = history_bytes(stack.database.name());
+    let bytes = history_bytes(stack.database.name(), left > 0);
     println!(
         "| ours: bytes a value, indexes included | {:.3} ({:.1} MiB) |",
         bytes as f64 / values as f64,
@@ -122,9 +114,26 @@ async fn store(play: &Play, values: u64, options: &Options) -> Stored {
     Stored { samples_per_second, cpu_seconds: total(&used), bytes }
 }
 
-/// The files of the tables that hold the history; a head that is empty keeps its file, whose room is used again, so that it counts only
-/// while nothing is sealed.
-fn history_bytes(database: &str) -> u64 {
+/// Waits until nothing is left to be sealed, or nothing was for a while; how many reports are left in the head.
+pub async fn sealed(stack: &Stack, patience: Duration) -> i64 {
+    let (mut last, mut changed_at) = (0, Instant::now());
+    within(patience.as_secs(), "what is to be sealed is", async || {
+        tokio::time::sleep(LOOK_EVERY).await;
+        // before there was a sealer there was no such table; counting the reports themselves would read all of them
+        let stretches = stack.database.try_number("SELECT COUNT(*) FROM stretches").await.unwrap_or_default();
+        if stretches != last {
+            (last, changed_at) = (stretches, Instant::now());
+        }
+        let is_empty = stack.database.number("SELECT COUNT(*) FROM (SELECT 1 FROM reports LIMIT 1) AS one").await == 0;
+        (is_empty || changed_at.elapsed() > SETTLED).then_some(())
+    })
+    .await;
+    stack.database.count_reports().await
+}
+
+/// The files of the tables that hold the history. The head keeps its file when all of it is sealed, and uses the room again, so that it
+/// counts only while something is left in it.
+fn history_bytes(database: &str, with_head: bool) -> u64 {
     let folder = services().join("mariadb/run/data").join(database);
     let mut sizes: Vec<(String, u64)> = Vec::new();
     for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
@@ -141,10 +150,7 @@ fn history_bytes(database: &str) -> u64 {
         let tables = sizes.iter().filter(|(table, _)| names.contains(&table.split('#').next().unwrap_or_default()));
         tables.map(|(_, bytes)| bytes).sum::<u64>()
     };
-    match sum(&HISTORY) {
-        0 => sum(&["reports"]),
-        sealed => sealed,
-    }
+    sum(&HISTORY) + if with_head { sum(&["reports"]) } else { 0 }
 }
 
 /// Tables of what is sealed.

@@ -5,8 +5,7 @@ mod batch;
 mod client;
 mod worker;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -24,6 +23,8 @@ use crate::tally::{Delivery, Tally};
 /// One way for each batch that may be in flight.
 pub(crate) struct Posts {
     ways: Vec<(mpsc::Sender<Report>, JoinHandle<()>)>,
+    /// Each host's way.
+    hosts: HashMap<String, usize>,
 }
 
 impl Posts {
@@ -35,14 +36,15 @@ impl Posts {
             let worker = Worker::new(partition, config, client.clone(), Arc::clone(tally));
             (reports, tokio::spawn(worker.run(waiting)))
         };
-        Ok(Posts { ways: (0..i32::from(config.ingest.posts_in_flight)).map(start).collect() })
+        let ways = (0..i32::from(config.ingest.posts_in_flight)).map(start).collect();
+        Ok(Posts { ways, hosts: HashMap::new() })
     }
 
     /// Waits while a full batch waits on the host's way already.
-    pub(crate) async fn send(&self, delivery: Delivery, message: &[u8]) -> anyhow::Result<()> {
-        let mut hasher = DefaultHasher::new();
-        delivery.host_id.hash(&mut hasher);
-        let way = usize::try_from(hasher.finish() % self.ways.len() as u64).expect("an index of a vector");
+    pub(crate) async fn send(&mut self, delivery: Delivery, message: &[u8]) -> anyhow::Result<()> {
+        // as many hosts on each
+        let next = self.hosts.len() % self.ways.len();
+        let way = *self.hosts.entry(delivery.host_id.clone()).or_insert(next);
         let report = Report { delivery, message: message.to_vec() };
         self.ways[way].0.send(report).await.ok().context("a worker ended before its time")
     }
