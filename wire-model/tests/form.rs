@@ -56,7 +56,7 @@ fn numbers_may_differ_and_nothing_else() {
         assert!(GOLDEN.contains(from), "{from}");
         assert_eq!(agrees(&form, GOLDEN.replacen(from, to, 1).as_bytes()), fits, "{from} {to}");
     };
-    for number in ["0", "-1", "1.5", "1e3", "-0.0", "123456789012345678901234567890", "null", "4.2E-7"] {
+    for number in ["0", " 0", "    -1", "-1", "1.5", "1e3", "-0.0", "123456789012345678901234567890", "null", "4.2E-7"] {
         check("0.4219", number, true);
         check("0.61", number, true);
         check("1048576],[", &format!("{number}],["), true);
@@ -66,6 +66,8 @@ fn numbers_may_differ_and_nothing_else() {
         check("null,null", &format!("null,{other}"), false);
     }
     check("\"seq\":1234", "\"seq\":1235", true);
+    check("\"seq\":1234", "\"seq\":   7", true);
+    check("\"seq\":1234", "\"seq\" :7", false);
     check("\"seq\":1234", "\"seq\":9223372036854775807", true);
     for other in ["-1", "1.0", "1e3", "0123", "null", "9223372036854775808"] {
         check("\"seq\":1234", &format!("\"seq\":{other}"), false);
@@ -113,6 +115,7 @@ fn a_report_may_be_written_in_other_ways() {
         r#"{"tables":{},"metrics":{"a.b":1,"c.d":null},"at":5,"seq":1,"epoch":1,"interval_ms":2000,"host":{"name":"n","id":"h"},"schema":1}"#,
         r#" { "schema" : 1 , "host":{"id":"h","name":"n","more":[1,2]}, "ep\u006fch": 1 ,"seq":1,"at":5,"interval_ms":2000,"metrics":{"a.b" : 1.5 },"tables":{} } "#,
         r#"{"schema":1,"host":{"id":"h","name":"n"},"epoch":1,"seq":1,"at":5,"interval_ms":2000,"metrics":{"a.b":1,"a.b":2},"tables":{"disk":{"columns":["device","x.y"],"rows":[["a",1]]},"disk":{"columns":["device","x.y"],"rows":[["a",3],["b",null]]}},"extra":{"a":1e999}}"#,
+        "{\"schema\":1,\"host\":{\"id\":\"h\",\"name\":\"n\"},\"epoch\":\n  1,\"seq\":\t1,\"at\": \r\n 5,\"interval_ms\":2000,\"metrics\":{\"a.b\":\n1},\"tables\":{}}",
         r#"[1,["h","n",{},null,null,null,null],1,1,5,2000,null,{"a.b":1},{"disk":[["device","x.y"],[["a",1]]]},{}]"#,
     ] {
         let (form, figures) = form(message);

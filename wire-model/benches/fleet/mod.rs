@@ -12,14 +12,13 @@ pub const BEGIN: i64 = 1_795_184_000_000;
 /// Between reports.
 pub const INTERVAL_MS: u32 = 2_000;
 
-/// Report `seq` (from 1) of a host: its numbers wander, all else stays.
+/// Report `seq` (from 1) of a host: its numbers change, all else stays.
 pub fn report(host: usize, containers: usize, seq: u64) -> HostReport {
     let names = |subject: Subject| CATALOG.iter().filter(move |metric| metric.subject == subject);
-    let mut salt = host as u64;
+    let mut salt = (host as u64) << 40 | seq << 16;
     let mut value = |resolution: f64, unit: &str| {
         salt += 1;
-        // a walk that needs no state: some digits that change, as many as the resolution has
-        let noise = (salt.wrapping_mul(2_654_435_761) ^ (seq * 40_503)) % 10_000;
+        let noise = random(salt) % 10_000;
         let scale = if unit.starts_with("By") { 1_048_576.0 } else { 1.0 };
         let value = scale * noise as f64 / if unit == "1" { 20_000.0 } else { 100.0 };
         Some(if resolution < 1.0 { (value / resolution).round() / (1.0 / resolution).round() } else { value.round() })
@@ -55,6 +54,14 @@ pub fn report(host: usize, containers: usize, seq: u64) -> HostReport {
     let at = BEGIN + i64::from(INTERVAL_MS) * seq.cast_signed();
     let (epoch, interval_ms) = (1, INTERVAL_MS);
     HostReport { schema: SCHEMA, host, epoch, seq, at, interval_ms, previous: None, metrics, tables, removed: Removed::default() }
+}
+
+/// SplitMix64: other digits for every number, the same in every run.
+fn random(n: u64) -> u64 {
+    let mut x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
 }
 
 fn container(host: usize, index: usize) -> Vec<Cell> {
