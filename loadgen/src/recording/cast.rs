@@ -1,6 +1,6 @@
 //! Hosts that play one recording: each from a moment of its own, at a size of its own, round and round.
 //!
-//! Everything is encoded before the first report is sent; a report then costs some dozen short writes into a buffer that is there.
+//! Everything is encoded before the first report is sent; a report then costs a copy and some dozen short writes.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use wire_model::{CONTAINER_TABLE, Cell, HostReport, ReportId, Table};
 
 use super::Recording;
 use super::scale::{SIZES, factor, scale};
-use super::template::{HOST_ID_BYTES, Parts, Template};
+use super::template::{Parts, Template};
 use crate::Config;
 use crate::fleet::Message;
 
@@ -21,6 +21,8 @@ pub(crate) struct Cast {
     begins_at_ms: i64,
     /// Uptime in the recording's first report, in s.
     uptime: u64,
+    /// The last report.
+    message: Vec<u8>,
 }
 
 struct Host {
@@ -48,10 +50,11 @@ impl Cast {
             });
             templates.collect::<anyhow::Result<Vec<_>>>()
         });
-        let host = |number: usize| {
-            let id = format!("loadgen-{number:04}");
-            assert_eq!(id.len(), HOST_ID_BYTES, "numbers have four digits");
-            Host { id, position: (number - 1) * reports.len() / config.hosts as usize, seq: 0, at: 0 }
+        let host = |number: usize| Host {
+            id: format!("loadgen-{number:04}"),
+            position: (number - 1) * reports.len() / config.hosts as usize,
+            seq: 0,
+            at: 0,
         };
         Ok(Cast {
             sizes: sizes.collect::<anyhow::Result<_>>()?,
@@ -59,6 +62,7 @@ impl Cast {
             epoch: u64::try_from(started_at_ms).unwrap_or_default(),
             begins_at_ms,
             uptime: uptime(&reports[0]),
+            message: Vec::new(),
         })
     }
 
@@ -66,25 +70,26 @@ impl Cast {
     pub(crate) fn next_message(&mut self, index: usize, now_ms: i64) -> Message<'_> {
         let sizes = self.sizes.len();
         let host = &mut self.hosts[index];
-        let templates = &mut self.sizes[index % sizes];
+        let templates = &self.sizes[index % sizes];
         let reports = templates.len();
-        let template = &mut templates[host.position];
+        let template = &templates[host.position];
         host.position = (host.position + 1) % reports;
         host.seq += 1;
         host.at = now_ms.max(host.at + 1);
-        template.fill(&Parts {
+        let parts = Parts {
             host_id: &host.id,
             host_number: u32::try_from(index + 1).unwrap_or(u32::MAX),
             epoch: self.epoch,
             seq: host.seq,
-            at: u64::try_from(host.at).unwrap_or_default(),
+            at: host.at,
             uptime: self.uptime + u64::try_from((host.at - self.begins_at_ms) / 1_000).unwrap_or_default(),
-        });
+        };
+        template.fill(&parts, &mut self.message);
         Message {
             host_id: &host.id,
             id: ReportId { epoch: self.epoch, seq: host.seq },
             samples: 1 + template.containers() as u64,
-            bytes: Cow::Borrowed(&template.bytes),
+            bytes: Cow::Borrowed(&self.message),
         }
     }
 }
