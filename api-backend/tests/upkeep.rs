@@ -200,10 +200,11 @@ async fn containers_that_are_gone_for_long_are_forgotten_unless_a_threshold_name
         backend.only_thresholds(&[rule]).await;
         let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
         let forget = async |before: i64| {
-            let mut connection = store.read().await.unwrap();
-            let with_gone = store::retention::hosts_with_gone_machines(&mut connection, before).await.unwrap();
-            let host_key = hosts::all(&mut connection).await.unwrap()[0].host_key;
-            let removed = store::retention::remove_gone_machines(&mut connection, host_key, before).await.unwrap();
+            let mut transaction = store.begin().await.unwrap();
+            let with_gone = store::retention::hosts_with_gone_machines(&mut transaction, before).await.unwrap();
+            let host_key = hosts::all(&mut transaction).await.unwrap()[0].host_key;
+            let removed = store::retention::remove_gone_machines(&mut transaction, host_key, before).await.unwrap();
+            transaction.commit().await.unwrap();
             (with_gone.len(), removed)
         };
         assert_eq!(forget(start + 2_000).await, (0, 0));
