@@ -11,8 +11,11 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 use wire_model::HostReport;
 
-const SCHEMA: [&str; 2] =
-    [include_str!("../../migrations/sqlite/0001_first.sql"), include_str!("../../migrations/sqlite/0002_ledger.sql")];
+const SCHEMA: [&str; 3] = [
+    include_str!("../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../migrations/sqlite/0002_ledger.sql"),
+    include_str!("../../migrations/sqlite/0003_history.sql"),
+];
 const REPORTS: i64 = 6;
 const START: i64 = 1_795_184_000_000;
 

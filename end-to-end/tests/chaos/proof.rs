@@ -44,10 +44,11 @@ pub fn row(fault: &str, verdict: &Value, longest_pause: Duration) -> String {
     let (reports, violations, events) = (&verdict["reports"], &verdict["violations"], &verdict["events"]);
     let number = |value: &Value| value.as_u64().unwrap_or_default();
     format!(
-        "| {fault} | acknowledged {}, stored {} ({} of them unacknowledged): lost {}, duplicate {}, phantom {}, corrupt {}; violations {} = oracle {} ({} wrong); \
+        "| {fault} | acknowledged {}, stored {} ({} of them sealed, {} unacknowledged): lost {}, duplicate {}, phantom {}, corrupt {}; violations {} = oracle {} ({} wrong); \
          {} events on each of {} streams once ({} wrong); longest pause {:.1} s |",
         reports["acknowledged"],
         reports["stored"],
+        reports["sealed"],
         reports["stored_unacknowledged"],
         reports["lost"],
         reports["duplicate"],

@@ -4,12 +4,16 @@
 //! there must not be wrong here in the same way. The oracle says what violations there should be, in the slowest and most obvious form.
 
 mod accounts;
+mod chunks;
 mod config;
 mod events;
+mod folded;
 mod oracle;
 mod record;
 mod reports;
+mod sealed;
 mod store;
+mod values;
 mod violations;
 
 use std::collections::BTreeSet;
@@ -23,7 +27,7 @@ use tokio::time::Instant;
 pub use config::{CheckConfig, RecordConfig};
 pub use record::record;
 
-use self::store::Store;
+use self::store::{HostIndex, Kept, Store, StoredReport};
 use crate::journal::Journals;
 
 /// Distance of two looks at what has not settled.
@@ -35,6 +39,7 @@ const SHOWN: u64 = 5;
 #[derive(Debug, Default, Serialize)]
 pub struct Verdict {
     reports: reports::Findings,
+    sealed: sealed::Findings,
     violations: violations::Findings,
     events: events::Findings,
     accounts: accounts::Findings,
@@ -68,21 +73,44 @@ pub async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
     settle(config, &journals, &mut store).await?;
 
     let mut verdict = Verdict::default();
+    let table = store.events().await.context("read the events")?;
+    verdict.events = events::compare(&table, &config.events)?;
+    drop(table);
+    store.begin().await.context("begin a snapshot")?;
+    let index = store.index().await.context("read what is sealed")?;
+    verdict.sealed.unreadable += index.unreadable;
+    let nothing = HostIndex::default();
     let rules = store.rules().await.context("read the thresholds")?;
     let stored_hosts = store.hosts().await.context("read the hosts")?;
     let hosts: BTreeSet<&String> = journals.hosts.keys().chain(stored_hosts.keys()).collect();
     for host in hosts {
         let key = stored_hosts.get(host).copied();
-        let rows = match key {
+        let of_host = key.and_then(|key| index.hosts.get(&key)).unwrap_or(&nothing);
+        let mut rows = match key {
             Some(key) => store.reports(key).await.context("read the reports of a host")?,
             None => Vec::new(),
         };
-        let brought = reports::compare(&journals, host, &rows, &mut verdict.reports)?;
+        let sealed = of_host.stretches.values().flatten();
+        rows.extend(sealed.map(|(at, id)| StoredReport { id: *id, at: *at, kept: Kept::Sealed }));
+        let brought = reports::compare(&journals, host, &rows, index.raw_removed_before, &mut verdict.reports)?;
         let Some(key) = key else { continue };
         let account = store.account(key).await.context("read the ledger of a host")?;
-        accounts::compare(host, rows.len(), &brought.arrived, &account, &mut verdict.accounts);
+        accounts::compare(host, brought.stored(rows.len()), &brought.arrived, &account, &mut verdict.accounts);
         let machines = store.machines(key).await.context("read the machines of a host")?;
-        let expected = oracle::violations(&rules, &machines, &brought.evaluated);
+        let sealed = sealed::Host {
+            id: host,
+            key,
+            machines: &machines,
+            index: of_host,
+            raw_removed_before: index.raw_removed_before,
+            brought: &brought,
+        };
+        sealed.compare(&mut store, &mut verdict.reports, &mut verdict.sealed).await?;
+        let Some(evaluated) = brought.evaluated() else {
+            verdict.violations.hosts_not_judged += 1;
+            continue;
+        };
+        let expected = oracle::violations(&rules, &machines, &evaluated);
         violations::compare(
             host,
             &expected,
@@ -90,9 +118,11 @@ pub async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
             &mut verdict.violations,
         );
     }
-    let table = store.events().await.context("read the events")?;
-    verdict.events = events::compare(&table, &config.events)?;
-    verdict.wrong = verdict.reports.wrong() + verdict.violations.wrong() + verdict.events.wrong() + verdict.accounts.wrong();
+    verdict.wrong = verdict.reports.wrong()
+        + verdict.sealed.wrong()
+        + verdict.violations.wrong()
+        + verdict.events.wrong()
+        + verdict.accounts.wrong();
     Ok(verdict)
 }
 
@@ -107,7 +137,8 @@ async fn settle(config: &CheckConfig, journals: &Journals, store: &mut Store) ->
         .count();
     let deadline = Instant::now() + Duration::from_secs(config.settle_seconds);
     while Instant::now() < deadline {
-        let stored = store.count_reports().await.context("count the reports")?;
+        let stored = store.count_reports().await.context("count the reports")?
+            + store.count_sealed().await.context("count the sealed reports")?;
         let newest = store.newest_event().await.context("read the newest event")?;
         if stored >= acknowledged as i64 && events::have_reached(newest, &config.events)? {
             break;

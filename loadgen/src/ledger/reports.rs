@@ -1,4 +1,5 @@
-//! Journal against `reports`: each that Kafka acknowledged is stored once, with the same bytes, and nothing else is.
+//! Journal against `reports` and `stretches`: each that Kafka acknowledged is stored once, and nothing else is. Of those that are not sealed the
+//! bytes are compared; `sealed` compares the values of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use serde::Serialize;
 use wire_model::{HostReport, ReportId};
 
 use super::found;
-use super::store::StoredReport;
+use super::store::{Kept, StoredReport};
 use crate::journal::{Entry, Journals};
 
 /// A report whose time is taken is stored under the next free one, so many ms later at most.
@@ -17,14 +18,17 @@ const SHIFT_MS_MAX: i64 = 16;
 pub(super) struct Findings {
     sent: u64,
     acknowledged: u64,
-    /// Rows of the database.
+    /// As they came, and sealed.
     stored: u64,
+    sealed: u64,
     /// Kafka said nothing, or no, and has them all the same: both may happen.
     stored_unacknowledged: u64,
     /// Came after a newer one of their host: stored as history, and not evaluated.
     history: u64,
     /// Are in the dead-letter topic, and not stored.
     rejected: u64,
+    /// Older than raw samples are kept: not there any more, or their values are not.
+    pub(super) removed_by_retention: u64,
     /// Not stored, by the numbers around them, and why as far as somebody says so: not acknowledged, or removed by their collector.
     gaps: u64,
     failed: u64,
@@ -34,7 +38,7 @@ pub(super) struct Findings {
     lost: u64,
     duplicate: u64,
     phantom: u64,
-    corrupt: u64,
+    pub(super) corrupt: u64,
 }
 
 impl Findings {
@@ -46,17 +50,38 @@ impl Findings {
 /// What a host brought.
 #[derive(Default)]
 pub(super) struct Brought {
-    /// Reports as they were sent, in event-time order, without history.
-    pub(super) evaluated: Vec<HostReport>,
+    /// Reports as they were sent, that are stored or were.
+    pub(super) reports: BTreeMap<ReportId, HostReport>,
+    /// Those of them that retention removed, with their times.
+    pub(super) removed: BTreeMap<ReportId, i64>,
+    /// Those of them that came after a newer one; `None`: nobody can know.
+    history: Option<BTreeSet<ReportId>>,
     /// What came to the backend, stored or rejected, with what each report says came before its epoch.
     pub(super) arrived: BTreeMap<ReportId, Option<ReportId>>,
 }
 
-/// Compares one host.
+impl Brought {
+    /// Rows that the backend should have counted.
+    pub(super) fn stored(&self, rows: usize) -> usize {
+        rows + self.removed.len()
+    }
+
+    /// In event-time order, without history.
+    pub(super) fn evaluated(self) -> Option<Vec<HostReport>> {
+        let history = self.history?;
+        let reports = self.reports.into_iter().filter(|(id, _)| !history.contains(id));
+        let mut evaluated: Vec<_> = reports.map(|(_, report)| report).collect();
+        evaluated.sort_by_key(|report| report.at);
+        Some(evaluated)
+    }
+}
+
+/// Compares one host. Samples from before `raw_removed_before` may be removed.
 pub(super) fn compare(
     journals: &Journals,
     host: &str,
     rows: &[StoredReport],
+    raw_removed_before: i64,
     findings: &mut Findings,
 ) -> anyhow::Result<Brought> {
     let nothing = BTreeMap::new();
@@ -64,7 +89,6 @@ pub(super) fn compare(
     findings.sent += entries.len() as u64;
     findings.stored += rows.len() as u64;
     let mut stored = BTreeSet::new();
-    let mut times = BTreeMap::new();
     let mut brought = Brought::default();
     let mut removed = 0;
     for row in rows {
@@ -83,23 +107,22 @@ pub(super) fn compare(
             continue;
         };
         findings.stored_unacknowledged += u64::from(!entry.acknowledged);
-        let payload = zstd::decode_all(&row.payload[..]);
-        if payload.is_err() || payload.is_ok_and(|payload| payload != message) {
-            found(&mut findings.corrupt, "stored with other bytes", name());
+        match &row.kept {
+            Kept::AsItCame { payload, .. } => {
+                if !zstd::decode_all(&payload[..]).is_ok_and(|payload| payload == message) {
+                    found(&mut findings.corrupt, "stored with other bytes", name());
+                }
+            }
+            Kept::Sealed => findings.sealed += 1,
         }
-        let report: HostReport =
-            serde_json::from_slice(&message).with_context(|| format!("decode the journaled report {}", name()))?;
+        let report = decode(&message).with_context(name)?;
         if !(report.at..=report.at + SHIFT_MS_MAX).contains(&row.at) {
             found(&mut findings.corrupt, "stored under another time", name());
         }
         removed += report.removed.total();
         brought.arrived.insert(row.id, report.previous);
-        times.insert(row.id, report.at);
-        brought.evaluated.push(report);
+        brought.reports.insert(row.id, report);
     }
-    let history = history(entries, rows, &times);
-    findings.history += history.len() as u64;
-    brought.evaluated.retain(|report| !history.contains(&ReportId { epoch: report.epoch, seq: report.seq }));
     for (id, entry) in entries {
         findings.acknowledged += u64::from(entry.acknowledged);
         if stored.contains(id) {
@@ -109,6 +132,15 @@ pub(super) fn compare(
             findings.rejected += 1;
             brought.arrived.insert(*id, None);
         } else if entry.acknowledged {
+            let report = journals.message(entry)?.map(|message| decode(&message)).transpose()?;
+            if let Some(report) = report.filter(|report| report.at < raw_removed_before) {
+                findings.removed_by_retention += 1;
+                removed += report.removed.total();
+                brought.arrived.insert(*id, report.previous);
+                brought.removed.insert(*id, report.at);
+                brought.reports.insert(*id, report);
+                continue;
+            }
             let (partition, offset) = entry.position.unwrap_or((-1, -1));
             let name = format!(
                 "{host} epoch {} seq {}, partition {partition} offset {offset}, in {} journals",
@@ -117,9 +149,15 @@ pub(super) fn compare(
             found(&mut findings.lost, "acknowledged and not stored", name);
         }
     }
+    stored.extend(brought.removed.keys());
     explain_gaps(host, entries, &stored, removed, findings);
-    brought.evaluated.sort_by_key(|report| report.at);
+    brought.history = history(entries, rows, &brought);
+    findings.history += brought.history.as_ref().map_or(0, BTreeSet::len) as u64;
     Ok(brought)
+}
+
+fn decode(message: &[u8]) -> anyhow::Result<HostReport> {
+    serde_json::from_slice(message).context("decode a journaled report")
 }
 
 /// Numbers rise by one in every epoch, from 1: what is not there is missing. `removed` is what the collector says it removed.
@@ -149,29 +187,34 @@ fn explain_gaps(
     }
     findings.removed += removed;
     // which of them were removed is not told, only how many
+    let which = format!("{host}, one of {} from {:?} to {:?}", unnamed.len(), unnamed.first(), unnamed.last());
     for _ in removed..unnamed.len() as u64 {
-        found(&mut findings.unexplained, "a report is missing and nobody says why", format!("{host}, one of {unnamed:?}"));
+        found(&mut findings.unexplained, "a report is missing and nobody says why", &which);
     }
 }
 
 /// Reports that came after a newer one of their host: after a clock was set back, or through another partition. A host's reports come in the
-/// order in which they were made as long as they take one partition. `times` are their own.
-fn history(entries: &BTreeMap<ReportId, Entry>, rows: &[StoredReport], times: &BTreeMap<ReportId, i64>) -> BTreeSet<ReportId> {
+/// order in which they were made as long as they take one partition; else only those that are not sealed tell when they came.
+fn history(entries: &BTreeMap<ReportId, Entry>, rows: &[StoredReport], brought: &Brought) -> Option<BTreeSet<ReportId>> {
     let partitions: BTreeSet<i32> = rows.iter().filter_map(|row| Some(entries.get(&row.id)?.position?.0)).collect();
-    let mut by_arrival: Vec<&StoredReport> = rows.iter().collect();
+    let mut by_arrival: Vec<ReportId> = brought.reports.keys().copied().collect();
     if partitions.len() > 1 {
-        by_arrival.sort_by_key(|row| (row.received_at, row.at));
-    } else {
-        by_arrival.sort_by_key(|row| row.id);
+        let mut arrivals = Vec::new();
+        for row in rows {
+            let Kept::AsItCame { received_at, .. } = row.kept else { return None };
+            arrivals.push((received_at, row.at, row.id));
+        }
+        arrivals.sort_unstable();
+        by_arrival = arrivals.into_iter().map(|(_, _, id)| id).collect();
     }
     let mut newest = 0;
     let mut history = BTreeSet::new();
-    for row in by_arrival {
-        let Some(at) = times.get(&row.id) else { continue };
-        if *at <= newest {
-            history.insert(row.id);
+    for id in by_arrival {
+        let Some(report) = brought.reports.get(&id) else { continue };
+        if report.at <= newest {
+            history.insert(id);
         }
-        newest = newest.max(*at);
+        newest = newest.max(report.at);
     }
-    history
+    Some(history)
 }

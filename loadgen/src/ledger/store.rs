@@ -1,5 +1,7 @@
 //! The api-backend's tables, read from behind its back.
 
+mod sealed;
+
 use std::collections::BTreeMap;
 
 use anyhow::Context;
@@ -8,16 +10,24 @@ use sqlx::any::{AnyRow, install_default_drivers};
 use sqlx::{AnyConnection, Connection, Row};
 use wire_model::ReportId;
 
+pub(super) use sealed::{ChunkRow, FIVE_MINUTES, HostIndex, RAW};
+
 pub(super) struct Store(AnyConnection);
 
 /// One stored report.
 pub(super) struct StoredReport {
     pub(super) id: ReportId,
-    /// Unix ms: its own time, and when it came.
+    /// Its own time, Unix ms.
     pub(super) at: i64,
-    pub(super) received_at: i64,
-    /// zstd.
-    pub(super) payload: Vec<u8>,
+    pub(super) kept: Kept,
+}
+
+/// Where it is.
+pub(super) enum Kept {
+    /// In `reports`: when it came (Unix ms), and what, as zstd.
+    AsItCame { received_at: i64, payload: Vec<u8> },
+    /// In `stretches`, and its values in `chunks`.
+    Sealed,
 }
 
 /// Kind (`host`, `container`) and identity, which is empty for the host.
@@ -87,6 +97,7 @@ impl Store {
         Ok(Store(AnyConnection::connect(url.expose_secret()).await?))
     }
 
+    /// Those that are not sealed.
     pub(super) async fn count_reports(&mut self) -> sqlx::Result<i64> {
         sqlx::query_scalar("SELECT COUNT(*) FROM reports").fetch_one(&mut self.0).await
     }
@@ -106,7 +117,8 @@ impl Store {
         let rows = sqlx::query(sql).bind(host_key).fetch_all(&mut self.0).await?;
         let report = |row: &AnyRow| {
             let id = ReportId { epoch: number(row, 0)?, seq: number(row, 1)? };
-            Ok(StoredReport { id, at: row.try_get(2)?, received_at: row.try_get(3)?, payload: row.try_get(4)? })
+            let kept = Kept::AsItCame { received_at: row.try_get(3)?, payload: row.try_get(4)? };
+            Ok(StoredReport { id, at: row.try_get(2)?, kept })
         };
         rows.iter().map(report).collect()
     }

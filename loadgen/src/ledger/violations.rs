@@ -17,6 +17,8 @@ pub(super) struct Findings {
     unexpected: u64,
     different: u64,
     twice: u64,
+    /// Hosts of which nobody can know in which order their reports came: sealed, by way of several partitions.
+    pub(super) hosts_not_judged: u64,
 }
 
 impl Findings {
