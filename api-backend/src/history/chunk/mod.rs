@@ -28,7 +28,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Bits of a column's head.
 mod flag {
-    /// The device is that of the column before.
+    /// The device is the one that was named last in the part.
     pub(super) const SAME_DEVICE: u8 = 1;
     /// The device stands here. Without both the column is of the machine itself.
     pub(super) const DEVICE: u8 = 2;
