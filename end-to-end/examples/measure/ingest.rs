@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::meter::{Meter, kafka, mariadb, peak_rss_mib, shown};
 use crate::played::RECORDING;
 use crate::scrape::Scrape;
+use crate::store::SEAL_AFTER_SECONDS;
 
 /// Samples of one report with all recorded containers.
 const SAMPLES: u32 = 21;
@@ -65,9 +66,8 @@ pub async fn run(rate: u32, seconds: u64, common: &Common) -> Outcome {
     let stack = Stack::new("measure").await;
     let (backend_admin, consumer_admin) = (free_address(), free_address());
     let with_admin = |address: &String| {
-        let mut variables: Vec<(&str, String)> =
-            common.variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-        variables.push(("ADMIN_LISTEN_ADDR", address.clone()));
+        let mut variables = vec![(SEAL_AFTER_SECONDS.0, SEAL_AFTER_SECONDS.1.to_owned()), ("ADMIN_LISTEN_ADDR", address.clone())];
+        variables.extend(common.variables.iter().map(|(name, value)| (name.as_str(), value.clone())));
         variables
     };
     let backend = stack.start_ready_backend_with(&with_admin(&backend_admin)).await;
@@ -107,7 +107,8 @@ pub async fn run(rate: u32, seconds: u64, common: &Common) -> Outcome {
     let mut lags: Vec<(f64, f64)> = Vec::new();
     while began_at.elapsed() < Duration::from_secs(seconds) {
         loadgen.assert_runs();
-        lags.push((began_at.elapsed().as_secs_f64(), stack.lag(&stack.group) as f64));
+        // what is committed while it is asked for is no lag
+        lags.push((began_at.elapsed().as_secs_f64(), stack.lag(&stack.group).max(0) as f64));
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let took = began_at.elapsed().as_secs_f64();

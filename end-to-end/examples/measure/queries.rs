@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::meter::peak_rss_mib;
 use crate::played::{Play, RECORDING};
-use crate::store::sealed;
+use crate::store::{sealed, settings};
 
 const MS_PER_HOUR: i64 = 3_600_000;
 const MS_PER_DAY: i64 = 24 * MS_PER_HOUR;
@@ -64,7 +64,7 @@ pub async fn measure(options: &Options) {
         let filled = Database::at(&format!("{server}/{name}"));
         std::mem::replace(&mut stack.database, filled).remove().await;
     }
-    let backend = stack.start_ready_backend_with(&[("RAW_RETENTION_DAYS", "3650".to_owned())]).await;
+    let backend = stack.start_ready_backend_with(&settings()).await;
     println!("| what | figure |\n|---|---|");
     if options.database.is_none() {
         fill(&stack, options).await;
