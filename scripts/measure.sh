@@ -3,12 +3,13 @@
 
 # measure_with SERVICE…: starts them, exports where they are
 measure_with() {
-  local service jars
+  local service
   scripts/install-tools test
   cargo build --locked --release --package consumer --package api-backend --package loadgen
-  jars=$(scripts/services/kafka jars)
+  # where all clusters share them, not where this one writes
+  [[ " $* " != *' kafka '* ]] || { KAFKA_JARS=$(scripts/services/kafka jars); export KAFKA_JARS; }
   SERVICES_DIR=$(mktemp -d ${MEASURE_DIR:+--tmpdir="$MEASURE_DIR"})
-  export SERVICES_DIR KAFKA_JARS=$jars
+  export SERVICES_DIR
   started=()
   trap 'for service in "${started[@]}"; do scripts/services/$service stop; done; rm -rf "$SERVICES_DIR"' EXIT
   for service in "$@"; do
