@@ -14,6 +14,7 @@ use api_backend::ingest::{DecodedBatch, Forms};
 use api_backend::thresholds::evaluator::{HostState, evaluate};
 use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Severity, Threshold, machine_readings};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use fleet::cpu_time::{self, CpuTime};
 use serde_json::value::RawValue;
 use wire_model::{Form, HostReport, IngestBatch, IngestRecord};
 
@@ -47,7 +48,7 @@ fn with_ids(machines: Vec<MachineReadings<'_>>) -> Vec<(i64, MachineReadings<'_>
 }
 
 /// Time per threshold and sample.
-fn evaluation(criterion: &mut Criterion) {
+fn evaluation(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("one threshold on one sample");
     let messages: Vec<_> = (1..=16).map(|seq| fleet::report(7, CONTAINERS, seq).encode()).collect();
     let (form, _) = Form::decode(&messages[0], NOW).expect("a report");
@@ -60,17 +61,22 @@ fn evaluation(criterion: &mut Criterion) {
         let rules = rules(value, for_seconds);
         let plan = Plan::new(Arc::clone(&rules), &with_ids(machine_readings(&places)));
         group.throughput(Throughput::Elements(plan.steps().len() as u64));
+        // once round before it is measured: then all states are there, and nothing changes any more but peaks
+        let (mut state, mut transitions) = (HostState::default(), Vec::new());
+        figures.iter().for_each(|figures| evaluate(&mut state, &plan, &form, figures, &mut transitions));
+        let mut figures = figures.iter().cycle();
         group.bench_function(BenchmarkId::new("plan", name), |bencher| {
-            let (mut state, mut transitions) = (HostState::default(), Vec::new());
-            let mut figures = figures.iter().cycle();
             bencher.iter(|| {
                 transitions.clear();
                 evaluate(&mut state, &plan, &form, black_box(figures.next().expect("endless")), &mut transitions);
             });
         });
+        let mut state = BTreeMap::new();
+        reports
+            .iter()
+            .for_each(|report| drop(by_the_letter::evaluate(&mut state, &rules, report, &with_ids(machine_readings(report)))));
+        let mut reports = reports.iter().cycle();
         group.bench_function(BenchmarkId::new("by the letter", name), |bencher| {
-            let mut state = BTreeMap::new();
-            let mut reports = reports.iter().cycle();
             bencher.iter(|| {
                 let report = black_box(reports.next().expect("endless"));
                 by_the_letter::evaluate(&mut state, &rules, report, &with_ids(machine_readings(report)))
@@ -81,7 +87,7 @@ fn evaluation(criterion: &mut Criterion) {
 }
 
 /// Time per batch of 250 reports.
-fn decoding(criterion: &mut Criterion) {
+fn decoding(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("a batch of 250 reports with 10 containers");
     let body = |seq: u64| {
         let reports = (0..BATCH).map(|host| String::from_utf8(fleet::report(host, 10, seq).encode()).expect("JSON"));
@@ -91,11 +97,12 @@ fn decoding(criterion: &mut Criterion) {
         let batch = IngestBatch { topic: "t".into(), partition: 0, records: records.collect() };
         zstd::encode_all(&*serde_json::to_vec(&batch).expect("JSON"), 1).expect("memory")
     };
-    let bodies: Vec<_> = (1..=4).map(body).collect();
-    let mut bodies = bodies.iter().cycle();
+    let bodies_of: Vec<_> = (1..=4).map(body).collect();
+    let mut bodies = bodies_of.iter().cycle();
     group.throughput(Throughput::Elements(BATCH as u64));
+    let forms = Forms::default();
+    DecodedBatch::decode(&bodies_of[0], true, &forms, NOW).expect("a batch");
     group.bench_function("by forms that are known", |bencher| {
-        let forms = Forms::default();
         bencher.iter(|| DecodedBatch::decode(bodies.next().expect("endless"), true, &forms, NOW).expect("a batch"));
     });
     group.bench_function("by no form", |bencher| {
@@ -116,5 +123,5 @@ fn decoding(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, evaluation, decoding);
+criterion_group! { name = benches; config = cpu_time::criterion(); targets = evaluation, decoding }
 criterion_main!(benches);

@@ -40,6 +40,7 @@ async fn measure(containers: usize) {
     let (mut elapsed, mut cpu, mut decoding, mut records, mut bytes) = (Duration::ZERO, Duration::ZERO, Duration::ZERO, 0, 0);
     for round in 1..=ROUNDS {
         for partition in 0..PARTITIONS {
+            // made here, and not counted
             let body = body(partition, containers, round);
             bytes += body.len();
             let (begun, used) = (Instant::now(), cpu_time());

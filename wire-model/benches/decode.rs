@@ -6,9 +6,10 @@ mod fleet;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use fleet::cpu_time::{self, CpuTime};
 use wire_model::{Form, HostReport};
 
-fn decode(criterion: &mut Criterion) {
+fn decode(criterion: &mut Criterion<CpuTime>) {
     for containers in [10, 100] {
         let mut group = criterion.benchmark_group(format!("decode, {containers} containers"));
         let messages: Vec<_> = (1..=16).map(|seq| fleet::report(7, containers, seq).encode()).collect();
@@ -29,5 +30,5 @@ fn decode(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, decode);
+criterion_group! { name = benches; config = cpu_time::criterion(); targets = decode }
 criterion_main!(benches);

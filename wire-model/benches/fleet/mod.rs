@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+pub mod cpu_time;
+
 use std::collections::BTreeMap;
 
 use wire_model::catalog::{CATALOG, Subject};
