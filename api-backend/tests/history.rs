@@ -243,7 +243,9 @@ async fn series_are_those_of_a_naive_model() {
         rig.seal(noon).await;
         rig.check("opened again").await;
 
-        assert_eq!(rig.roll_up(day(&rig, 1)).await, HOSTS.len());
+        // what was cut off may have come to its end
+        assert!(rig.roll_up(day(&rig, 1)).await <= HOSTS.len());
+        assert_eq!(rig.count(&format!("rollups_due WHERE day_at < {}", day(&rig, 1))).await, 0);
         rig.check("folded").await;
         rig.seal(i64::MAX).await;
         rig.cut_off(i64::MAX).await;
