@@ -8,7 +8,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::history::day_of;
-use crate::history::removal::{self, Limits};
+use crate::history::removal::{Limits, Removal};
 use crate::live::Live;
 use crate::store::{self, Store};
 use crate::thresholds::Kind;
@@ -138,7 +138,8 @@ async fn remove_history(store: &Store, retention: Retention, shutdown: &Shutdown
         given_up_before: old(retention.raw_days + GRACE_DAYS),
         rollups_before: old(retention.rollup_days),
     };
-    while removal::step(store, limits).await? > 0 && !shutdown.is_requested() {
+    let mut removal = Removal::begin(store, limits).await?;
+    while removal.step(store).await? > 0 && !shutdown.is_requested() {
         tokio::time::sleep(BETWEEN_STEPS).await;
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-use api_backend::history::removal::{self, Limits};
+use api_backend::history::removal::{Limits, Removal};
 use api_backend::history::rollup::{self, RolledUp};
 use api_backend::history::{Detail, QUARTER_MS, Series, SeriesQuery, day_of, existing, read_series, seal};
 use api_backend::store::machines::MachineRow;
@@ -120,7 +120,8 @@ impl Rig {
 
     async fn remove(&mut self, before: i64) {
         let limits = Limits { raw_before: before, given_up_before: 0, rollups_before: 0 };
-        while removal::step(&self.store, limits).await.unwrap() > 0 {}
+        let mut removal = Removal::begin(&self.store, limits).await.unwrap();
+        while removal.step(&self.store).await.unwrap() > 0 {}
         self.removed_before = before;
     }
 

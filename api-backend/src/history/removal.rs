@@ -20,25 +20,46 @@ pub struct Limits {
     pub rollups_before: i64,
 }
 
-/// One small step. How many rows went; 0 when nothing is left that is old.
-pub async fn step(store: &Store, limits: Limits) -> Result<u64> {
-    let unsealed = store::reports::heads(&mut *store.read().await?, limits.raw_before).await?;
-    if let Some(head) = unsealed.iter().find(|head| head.oldest_at < limits.given_up_before) {
-        let removed = store.with_patience(|| remove_reports(store, *head, limits.given_up_before)).await?;
-        metrics::counter!("retention_reports_removed_total").increment(removed);
-        warn!(head.host_key, removed, "removed reports that could not be sealed until they were too old");
-        return Ok(removed);
+/// One round of removal: what was found to be old at its beginning.
+#[derive(Debug)]
+pub struct Removal {
+    limits: Limits,
+    /// Hosts with reports that could not be sealed until they were too old.
+    given_up: Vec<Head>,
+    /// Samples from before go.
+    raw_before: i64,
+}
+
+impl Removal {
+    /// Finds out what may go, and says so to those who seal and fold.
+    pub async fn begin(store: &Store, limits: Limits) -> Result<Removal> {
+        let mut unsealed = store::reports::heads(&mut *store.read().await?, limits.raw_before).await?;
+        let oldest = unsealed.iter().map(|head| day_of(head.oldest_at)).min().unwrap_or(limits.raw_before);
+        let raw_before = store.with_patience(|| give_up(store, limits, oldest)).await?;
+        unsealed.retain(|head| head.oldest_at < limits.given_up_before);
+        Ok(Removal { limits, given_up: unsealed, raw_before })
     }
-    let oldest = unsealed.iter().map(|head| day_of(head.oldest_at)).min().unwrap_or(limits.raw_before);
-    let raw_before = store.with_patience(|| give_up(store, limits, oldest)).await?;
-    for (resolution, before) in [(Resolution::Raw, raw_before), (Resolution::FiveMinutes, limits.rollups_before)] {
-        let removed = store.with_patience(|| remove_chunks(store, resolution, before)).await?;
-        if removed > 0 {
-            metrics::counter!("retention_chunks_removed_total").increment(removed);
-            return Ok(removed);
+
+    /// One small step. How many rows went; 0 when nothing is left that is old.
+    pub async fn step(&mut self, store: &Store) -> Result<u64> {
+        while let Some(head) = self.given_up.last() {
+            let removed = store.with_patience(|| remove_reports(store, *head, self.limits.given_up_before)).await?;
+            if removed > 0 {
+                metrics::counter!("retention_reports_removed_total").increment(removed);
+                warn!(head.host_key, removed, "removed reports that could not be sealed until they were too old");
+                return Ok(removed);
+            }
+            self.given_up.pop();
         }
+        for (resolution, before) in [(Resolution::Raw, self.raw_before), (Resolution::FiveMinutes, self.limits.rollups_before)] {
+            let removed = store.with_patience(|| remove_chunks(store, resolution, before)).await?;
+            if removed > 0 {
+                metrics::counter!("retention_chunks_removed_total").increment(removed);
+                return Ok(removed);
+            }
+        }
+        store.with_patience(|| remove_stretches(store, self.raw_before)).await
     }
-    store.with_patience(|| remove_stretches(store, raw_before)).await
 }
 
 /// Says from which day on samples are kept: as wanted, or an older one while something of it is to be folded or sealed.
