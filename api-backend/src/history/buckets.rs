@@ -1,5 +1,6 @@
 //! Values folded into equal stretches of time, aligned to the clock so that they do not move between two queries.
 
+use super::chunk::Summary;
 use super::scale::Scale;
 
 /// The values of one stretch, in units.
@@ -22,6 +23,11 @@ impl Bucket {
         Bucket { start, min: value, max: value, sum: value, count: 1.0 }
     }
 
+    /// All samples of a chunk's column.
+    pub(super) fn of_summary(start: i64, all: Summary) -> Bucket {
+        Bucket { start, min: all.min, max: all.max, sum: all.sum, count: all.count }
+    }
+
     /// Mean of its values.
     pub(super) fn avg(&self) -> f64 {
         self.sum / self.count
@@ -29,7 +35,7 @@ impl Bucket {
 
     /// The same in units of another scale.
     pub(super) fn convert(self, from: Scale, to: Scale) -> Bucket {
-        let convert = |units: f64| to.units(from.value(units));
+        let convert = |units: f64| from.convert(units, to);
         Bucket { min: convert(self.min), max: convert(self.max), sum: convert(self.avg()) * self.count, ..self }
     }
 

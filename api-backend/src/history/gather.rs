@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use wire_model::{Figures, HostReport, ReportId};
 
 use super::chunk::{self, Axis, Column, Damaged, EncodedPart, Head, Part, Points};
-use super::head;
 use super::scale::Scale;
-use crate::thresholds::{Kind, machine_readings};
+use crate::thresholds::{Kind, machine_readings, place};
 
 /// Whose series they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,12 +47,13 @@ impl Gathered {
             let part = Part::open(data)?;
             for of in &part.columns {
                 let column = part.decode(of)?;
-                let Points::Samples(values) = &column.points else { continue };
+                let Points::Samples(units) = &column.points else { continue };
                 let place = self.place(&Owner::Known(*machine_id), &column.head.metric, column.head.device.as_deref());
                 let series = &mut self.series[place];
-                for (at, value) in samples(axis, &column, values)? {
-                    series.samples.push((at, series.head.scale.units(value)));
-                }
+                let (from, to) = (column.head.scale, series.head.scale);
+                series
+                    .samples
+                    .extend(samples(axis, &column, units)?.into_iter().map(|(at, units)| (at, from.convert(units, to))));
             }
         }
         Ok(())
@@ -66,7 +66,7 @@ impl Gathered {
             let key = (readings.kind, readings.identity.clone());
             let owner = machines.get(&key).map_or(Owner::Unknown(key.1), |id| Owner::Known(*id));
             readings.for_each_value(|metric, device, value| {
-                places.push((head::place(value), self.place(&owner, metric, device)));
+                places.push((place(value), self.place(&owner, metric, device)));
             });
         }
         Places(places)
@@ -137,10 +137,9 @@ fn column(axis: &Axis, head: Head, mut samples: Vec<(i64, f64)>) -> Column {
     Column { head, places, points: Points::Samples(samples.into_iter().map(|(_, units)| units).collect()) }
 }
 
-/// Times and values of a raw column.
+/// Times and units of a raw column.
 pub(super) fn samples(axis: &Axis, column: &Column, units: &[f64]) -> Result<Vec<(i64, f64)>, Damaged> {
     let time = |place: &u32| axis.0.get(*place as usize).map(|(at, _)| *at);
-    let scale = column.head.scale;
-    let samples = column.places.iter().zip(units).map(|(place, units)| Some((time(place)?, scale.value(*units))));
+    let samples = column.places.iter().zip(units).map(|(place, units)| Some((time(place)?, *units)));
     samples.collect::<Option<_>>().ok_or_else(|| Damaged("a column has more places than its stretch".to_owned()))
 }

@@ -36,12 +36,6 @@ fn corrupt(error: impl ToString) -> StoreError {
     StoreError::Corrupt(format!("a report cannot be read back: {}", error.to_string()))
 }
 
-/// The place that stands in a report of [`Form::places`].
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the values are places")]
-pub(super) fn place(value: Option<f64>) -> usize {
-    value.expect("every value of a form has a place") as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -81,9 +81,9 @@ impl Folded {
                 let Points::Samples(units) = &column.points else { continue };
                 let key = (*machine_id, column.head.device.clone(), column.head.metric.clone());
                 let (head, points) = self.0.entry(key).or_insert_with(|| (column.head.clone(), Vec::new()));
-                for (at, value) in samples(axis, &column, units)? {
+                for (at, units) in samples(axis, &column, units)? {
                     let slot = (at - day_at).div_euclid(SLOT_MS);
-                    buckets::add(points, Bucket::of_value(slot, head.scale.units(value)));
+                    buckets::add(points, Bucket::of_value(slot, column.head.scale.convert(units, head.scale)));
                 }
             }
         }

@@ -61,6 +61,11 @@ impl Scale {
         if units.is_finite() { units + 0.0 } else { f64::MAX.copysign(value) }
     }
 
+    /// So many units in those of another scale: a chunk may be older than the catalog.
+    pub(super) fn convert(self, units: f64, to: Scale) -> f64 {
+        if self == to { units } else { to.units(self.value(units)) }
+    }
+
     /// A mean of units as it is kept: whole, unless values stand as they came.
     pub(super) fn rounded(self, units: f64) -> f64 {
         match self {

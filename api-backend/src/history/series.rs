@@ -11,7 +11,7 @@ use wire_model::{HostReport, catalog};
 use super::buckets::{self, Bucket};
 use super::chunk::{Axis, Head, Part, Points, parts_with};
 use super::gather::samples;
-use super::head::{HeadReader, place};
+use super::head::HeadReader;
 use super::plan::Plan;
 use super::scale::Scale;
 use super::time::{QUARTER_MS, SLOT_MS, ceil, floor};
@@ -19,7 +19,7 @@ use crate::store::chunks::Resolution;
 use crate::store::counters::{self, Counter};
 use crate::store::machines::MachineRow;
 use crate::store::{self, Connection, StoreError};
-use crate::thresholds::{MachineReadings, machine_readings};
+use crate::thresholds::{MachineReadings, machine_readings, place};
 
 /// Reports of the head that one query reads at most: more are there only while nothing is sealed.
 pub const REPORTS_MAX: i64 = 50_000;
@@ -211,17 +211,14 @@ impl<'a> Reading<'a> {
                 let part = Part::open(&data)?;
                 for of in part.columns.iter().filter(|of| query.wants(&of.head.metric, of.head.device.as_deref())) {
                     if is_whole {
-                        let all = of.summary;
-                        let bucket = Bucket { start, min: all.min, max: all.max, sum: all.sum, count: all.count };
-                        self.add(&of.head, std::iter::once(bucket))?;
+                        self.add(&of.head, std::iter::once(Bucket::of_summary(start, of.summary)))?;
                         continue;
                     }
                     let column = part.decode(of)?;
                     let Points::Samples(units) = &column.points else { continue };
                     let axis = axes.get(&start).ok_or_else(|| no_axis(start))?;
-                    let scale = column.head.scale;
                     let points = samples(axis, &column, units)?.into_iter();
-                    self.add(&column.head, points.map(|(at, value)| Bucket::of_value(at, scale.units(value))))?;
+                    self.add(&column.head, points.map(|(at, units)| Bucket::of_value(at, units)))?;
                 }
             }
         }
@@ -235,7 +232,7 @@ impl<'a> Reading<'a> {
         }
         let mut from = self.from;
         let mut reader = HeadReader::new()?;
-        let mut found: Vec<(Head, usize)> = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         loop {
             let page = store::reports::range(connection, host_key, from, self.to, PAGE).await?;
             let Some((last, _)) = page.last() else { return Ok(()) };
@@ -243,22 +240,30 @@ impl<'a> Reading<'a> {
             for (at, payload) in &page {
                 let (figures, new_form) = reader.read(payload)?;
                 if let Some(form) = new_form {
+                    self.add_found(&mut found)?;
                     found = self.find(&form.places());
                 }
-                for (head, place) in &found {
-                    let value = figures.values[*place];
-                    let bucket = (!value.is_nan()).then(|| Bucket::of_value(*at, head.scale.units(value)));
-                    self.add(head, bucket.into_iter())?;
+                for of in &mut found {
+                    let value = figures.values[of.place];
+                    if !value.is_nan() {
+                        of.points.push(Bucket::of_value(*at, of.head.scale.units(value)));
+                    }
                 }
             }
+            self.add_found(&mut found)?;
             if (page.len() as i64) < PAGE {
                 return Ok(());
             }
         }
     }
 
-    /// What is asked for in reports of a form, and its places among the figures.
-    fn find(&self, form: &HostReport) -> Vec<(Head, usize)> {
+    /// Adds the points of a page or a form, and keeps what they are of.
+    fn add_found(&mut self, found: &mut [Found]) -> Result<(), HistoryError> {
+        found.iter_mut().try_for_each(|of| self.add(&of.head, of.points.drain(..)))
+    }
+
+    /// What is asked for in reports of a form.
+    fn find(&self, form: &HostReport) -> Vec<Found> {
         let machines = machine_readings(form);
         let is_it = |other: &&MachineReadings<'_>| other.kind == self.machine.kind && other.identity == self.machine.identity;
         let mut found = Vec::new();
@@ -266,7 +271,7 @@ impl<'a> Reading<'a> {
             readings.for_each_value(|metric, device, value| {
                 if self.query.wants(metric, device) {
                     let head = Head { metric: metric.to_owned(), device: device.map(str::to_owned), scale: Scale::of(metric) };
-                    found.push((head, place(value)));
+                    found.push(Found { head, place: place(value), points: Vec::new() });
                 }
             });
         }
@@ -281,6 +286,15 @@ impl<'a> Reading<'a> {
             .map(|((metric, device), (scale, buckets))| columns(metric, device, width, scale, &buckets))
             .collect()
     }
+}
+
+/// A series in reports of one form.
+struct Found {
+    head: Head,
+    /// Its place among the figures.
+    place: usize,
+    /// Samples that are read and not added yet.
+    points: Vec<Bucket>,
 }
 
 fn no_axis(start: i64) -> StoreError {

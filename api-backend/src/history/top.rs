@@ -111,7 +111,7 @@ fn add_summaries(
 ) -> Result<(), super::chunk::Damaged> {
     for of in Part::open(data)?.columns.into_iter().filter(|of| of.head.metric == metric) {
         let (all, scale) = (of.summary, of.head.scale);
-        let bucket = Bucket { start: 0, min: all.min, max: all.max, sum: all.sum, count: all.count };
+        let bucket = Bucket::of_summary(0, all);
         match found.entry((machine_id, of.head.device)) {
             Entry::Vacant(entry) => drop(entry.insert((scale, bucket))),
             Entry::Occupied(mut entry) => {

@@ -11,7 +11,7 @@ mod rule_set;
 use serde::{Deserialize, Serialize};
 
 pub use plan::{Plan, Step};
-pub use readings::{MachineReadings, RUNNING_STATES, machine_readings};
+pub use readings::{MachineReadings, RUNNING_STATES, machine_readings, place};
 pub use rule_set::{RuleSet, in_force};
 
 /// Longest `for_seconds`: a day.

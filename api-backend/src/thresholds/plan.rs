@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::evaluator::SeriesKey;
-use super::readings::MachineReadings;
+use super::readings::{MachineReadings, place};
 use super::rule_set::{RuleSet, in_force};
 use super::{Kind, Threshold};
 
@@ -32,13 +32,12 @@ pub struct Step {
 
 impl Plan {
     /// Looks everything up. `machines` are those of [`Form::places`](wire_model::Form::places), with their ids.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the values are places")]
     pub fn new(rules: Arc<RuleSet>, machines: &[(i64, MachineReadings<'_>)]) -> Plan {
         let mut steps = Vec::new();
         for (machine_id, machine) in machines {
             for (metric, candidates) in rules.metrics(machine.kind) {
-                machine.for_each(metric, |device, place| {
-                    let place = place.expect("every value of a form has a place") as usize;
+                machine.for_each(metric, |device, value| {
+                    let place = place(value);
                     steps.extend(in_force(candidates, *machine_id, device).map(|rule| {
                         let device = device.unwrap_or_default().to_owned();
                         let key = SeriesKey { machine_id: *machine_id, threshold_id: rule.id, device };

@@ -27,6 +27,12 @@ enum Source<'a> {
     Container(&'a Table, &'a [Cell]),
 }
 
+/// The place that a value of [`Form::places`](wire_model::Form::places) stands for.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the values are places")]
+pub fn place(value: Option<f64>) -> usize {
+    value.expect("every value of a form has a place") as usize
+}
+
 /// All machines of a report: the host first, then its containers.
 pub fn machine_readings(report: &HostReport) -> Vec<MachineReadings<'_>> {
     let mut machines =

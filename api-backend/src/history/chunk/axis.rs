@@ -2,8 +2,8 @@
 
 use wire_model::ReportId;
 
-use super::bytes::{Reader, Result, damaged, write_number};
-use super::{PLACES_MAX, VERSION, vector};
+use super::bytes::{Result, write_number};
+use super::{PLACES_MAX, begin, open, vector};
 
 /// The reports of a host in a sealed stretch: the time of each and its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,8 +12,7 @@ pub(in crate::history) struct Axis(pub(in crate::history) Vec<(i64, ReportId)>);
 impl Axis {
     /// As it stands in `stretches.data`; times rise.
     pub(in crate::history) fn encode(&self, start_at: i64) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        vector::write_head(&mut out);
+        let mut out = begin();
         write_number(&mut out, self.0.len() as u64);
         vector::write_whole(&mut out, &self.0.iter().map(|(at, _)| at - start_at).collect::<Vec<_>>());
         vector::write_whole(&mut out, &self.0.iter().map(|(_, id)| id.epoch.cast_signed()).collect::<Vec<_>>());
@@ -23,12 +22,7 @@ impl Axis {
 
     /// From what [`encode`](Axis::encode) wrote.
     pub(in crate::history) fn decode(start_at: i64, bytes: &[u8]) -> Result<Axis> {
-        let mut reader = Reader(bytes);
-        let version = reader.byte()?;
-        if version != VERSION {
-            return Err(damaged(format!("its version is {version}, this reads {VERSION}")));
-        }
-        let pco = vector::read_head(&mut reader)?;
+        let (mut reader, pco) = open(bytes)?;
         let count = reader.count(PLACES_MAX)?;
         let times = vector::read_whole(&mut reader, &pco, count)?;
         let epochs = vector::read_whole(&mut reader, &pco, count)?;

@@ -11,8 +11,11 @@ mod write;
 
 use std::ops::RangeInclusive;
 
+use pco::wrapped::FileDecompressor;
+
 pub(super) use self::axis::Axis;
 pub(super) use self::bytes::Damaged;
+use self::bytes::{Reader, Result, damaged};
 pub(super) use self::read::Part;
 use self::write::NewPart;
 use super::scale::Scale;
@@ -96,6 +99,24 @@ impl Points {
             },
         }
     }
+}
+
+/// What stands in front of everything.
+fn begin() -> Vec<u8> {
+    let mut out = vec![VERSION];
+    vector::write_head(&mut out);
+    out
+}
+
+/// What comes behind that, and how to read it.
+fn open(bytes: &[u8]) -> Result<(Reader<'_>, FileDecompressor)> {
+    let mut reader = Reader(bytes);
+    let version = reader.byte()?;
+    if version != VERSION {
+        return Err(damaged(format!("its version is {version}, this reads {VERSION}")));
+    }
+    let pco = vector::read_head(&mut reader)?;
+    Ok((reader, pco))
 }
 
 /// A part by its number, which begins with the group of its metrics.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pco::wrapped::FileDecompressor;
 
 use super::bytes::{Reader, Result, damaged};
-use super::{Column, Head, PLACES_MAX, Points, Summary, VERSION, flag, names, vector};
+use super::{Column, Head, PLACES_MAX, Points, Summary, flag, names, open, vector};
 use crate::history::scale::Scale;
 
 /// A part that is open for reading: its heads are read, its data is not.
@@ -30,12 +30,7 @@ pub(in crate::history) struct PartColumn {
 
 impl<'a> Part<'a> {
     pub(in crate::history) fn open(bytes: &'a [u8]) -> Result<Part<'a>> {
-        let mut reader = Reader(bytes);
-        let version = reader.byte()?;
-        if version != VERSION {
-            return Err(damaged(format!("its version is {version}, this reads {VERSION}")));
-        }
-        let pco = vector::read_head(&mut reader)?;
+        let (mut reader, pco) = open(bytes)?;
         let length = reader.count(PLACES_MAX)?;
         let count = reader.count(bytes.len())?;
         let mut columns: Vec<PartColumn> = Vec::with_capacity(count);

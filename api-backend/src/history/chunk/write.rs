@@ -1,7 +1,7 @@
 //! Writes a part: the heads of its columns, then their data.
 
 use super::bytes::{write_float, write_number, write_signed, write_text};
-use super::{Column, EXACT, Head, Points, Summary, VERSION, flag, names, vector};
+use super::{Column, EXACT, Head, Points, Summary, begin, flag, names, vector};
 
 /// A part that is being written.
 #[derive(Default)]
@@ -100,8 +100,7 @@ impl NewPart {
 
     /// The whole part.
     pub(super) fn finish(self, length: usize) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        vector::write_head(&mut out);
+        let mut out = begin();
         write_number(&mut out, length as u64);
         write_number(&mut out, self.columns);
         out.extend(self.heads);
