@@ -5,11 +5,14 @@
 mod support;
 
 use reqwest::{Method, StatusCode};
+use sqlx::AnyConnection;
 use support::{Backend, now_ms, on_every_database, report};
 use wire_model::HostReport;
 
-/// Back to the schema of 0002, which did nothing but make the same tables without these.
+/// Back to the schema of 0002, which did nothing but make the same tables without these. Before that all reports must be whole.
 const UNDO_HISTORY: &[&str] = &[
+    "DROP TABLE forms",
+    "DELETE FROM _sqlx_migrations WHERE version = 4",
     "DROP TABLE chunks",
     "DROP TABLE stretches",
     "DROP TABLE rollups_due",
@@ -29,16 +32,29 @@ const UNDO_LEDGER: &[&str] = &[
     "DELETE FROM _sqlx_migrations WHERE version = 2",
 ];
 
+/// Stores the reports of a host as they were stored before there were forms.
+async fn store_whole(connection: &mut AnyConnection, reports: &[HostReport]) {
+    for report in reports {
+        let message = zstd::encode_all(&report.encode()[..], 1).unwrap();
+        let sql = "UPDATE reports SET payload = ? WHERE at = ? AND host_key = (SELECT host_key FROM hosts WHERE host_id = ?)";
+        let query = sqlx::query(sql).bind(message).bind(report.at).bind(&report.host.id);
+        assert_eq!(query.execute(&mut *connection).await.unwrap().rows_affected(), 1);
+    }
+}
+
 #[tokio::test]
 async fn an_upgrade_calls_nothing_lost() {
     on_every_database(async |database| {
         let start = now_ms() - 600_000;
         let numbered = |host: &str, seq: u64, seconds: i64| HostReport { seq, ..report(host, start + seconds * 1_000, 0.1, &[]) };
         let backend = Backend::start(&database).await;
-        backend.ingest(&(0..10).map(|n| numbered("steady", 100 + n, 2 * n as i64)).collect::<Vec<_>>()).await;
-        backend.ingest(&(0..10).map(|n| numbered("set-back", 100 + n, 2 * n as i64)).collect::<Vec<_>>()).await;
+        let reports =
+            ["steady", "set-back"].map(|host| (0..10).map(|n| numbered(host, 100 + n, 2 * n as i64)).collect::<Vec<_>>());
+        backend.ingest(&reports[0]).await;
+        backend.ingest(&reports[1]).await;
         backend.stop().await;
         let mut connection = database.connect().await;
+        store_whole(&mut connection, &reports.concat()).await;
         for sql in UNDO_HISTORY.iter().chain(UNDO_LEDGER) {
             sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
         }
@@ -96,6 +112,7 @@ async fn an_upgrade_seals_the_reports_that_are_there() {
         assert_eq!(before["series"][0]["t"].as_array().unwrap().len(), 90);
         backend.stop().await;
         let mut connection = database.connect().await;
+        store_whole(&mut connection, &reports).await;
         for sql in UNDO_HISTORY {
             sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
         }

@@ -26,8 +26,13 @@ fuzz_target!(|bytes: &[u8]| {
     let (form, figures) = Form::decode(message, NOW_MS).unwrap();
     assert_eq!(form.report(&figures), report);
     let edited = edited(message, edit);
-    if let Some(figures) = form.read(&edited, NOW_MS) {
-        assert_eq!(HostReport::decode(&edited, NOW_MS), Ok(form.report(&figures)));
+    if let Some((figures, packed)) = form.pack(&edited, NOW_MS) {
+        let report = HostReport::decode(&edited, NOW_MS);
+        assert_eq!(report, Ok(form.report(&figures)));
+        if let Some(packed) = packed {
+            assert_eq!(HostReport::decode(&form.message(&packed).unwrap(), NOW_MS), report);
+            assert_eq!(report, Ok(form.report(&form.unpack(&packed).unwrap())));
+        }
     }
 
     let encoded = report.encode();

@@ -1,4 +1,5 @@
-//! From a message to a report that can be trusted: the long way (`owned`), and by the form of the one before (`form`).
+//! From a message to a report that can be trusted: the long way (`owned`), and by the form of the one before (`form`). And to what is
+//! stored of it: what stands in its blanks, packed, or the whole message compressed.
 //! `cargo bench -p wire-model`
 
 mod fleet;
@@ -25,6 +26,14 @@ fn decode(criterion: &mut Criterion<CpuTime>) {
         group.bench_function("form", |bencher| {
             bencher
                 .iter(|| form.read(black_box(messages.next().expect("endless")), fleet::BEGIN + 86_400_000).expect("its form"));
+        });
+        group.bench_function("form, packed", |bencher| {
+            bencher
+                .iter(|| form.pack(black_box(messages.next().expect("endless")), fleet::BEGIN + 86_400_000).expect("its form"));
+        });
+        group.bench_function("zstd, level 1", |bencher| {
+            let mut compressor = zstd::bulk::Compressor::new(1).expect("a level");
+            bencher.iter(|| compressor.compress(black_box(messages.next().expect("endless"))).expect("compressed"));
         });
         group.finish();
     }

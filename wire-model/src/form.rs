@@ -4,6 +4,8 @@
 //! decoded and checked before, which costs little more than copying it, and only what stands in its blanks is read. Whatever is not of the
 //! form, even if it is only written in another way, goes the long way of [`HostReport::decode`]: a form decides nothing by itself, and
 //! neither what is a report nor why something is none can differ between the two.
+//!
+//! With a message of its form, what stands in the blanks of another one is all of it: [`Form::pack`] and [`Form::unpack`].
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,8 @@ use serde_json::value::RawValue;
 
 use crate::decode::ReportError;
 use crate::limits;
-use crate::number::{self, Number};
+use crate::number::{self, Decimal, Number};
+use crate::pack::{Packer, Unpacked, Unpacker};
 use crate::report::{CONTAINER_TABLE, Cell, HostReport, Removed, ReportId, is_metric};
 
 /// A report without its numbers, as the host wrote it.
@@ -36,6 +39,8 @@ struct Blank {
     /// Length of the text before it.
     text_end: u32,
     what: What,
+    /// What stands there in the message that the form is of; 0 for what is not told by its digits alone.
+    base: Decimal,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +92,13 @@ impl Form {
             let spaces = before.iter().rev().take_while(|byte| **byte == b' ').count();
             text.extend_from_slice(&before[..before.len() - spaces]);
             behind = offset(value) + value.get().len();
-            blanks.push(Blank { text_end: u32::try_from(text.len()).expect("a message is shorter"), what });
+            let number = value.get().as_bytes();
+            let base = match what {
+                What::Value => number::decimal_or_null(number).map(|number| number.decimal).filter(|base| !base.is_other()),
+                What::Epoch | What::Seq | What::At => number::whole(number).map(|(digits, _)| Decimal::whole(digits)),
+            };
+            let base = base.unwrap_or(Decimal::ZERO);
+            blanks.push(Blank { text_end: u32::try_from(text.len()).expect("a message is shorter"), what, base });
         }
         text.extend_from_slice(&message[behind..]);
         Ok(Form {
@@ -104,6 +115,20 @@ impl Form {
     /// What a message has in the blanks of this form; `None` when it is not of this form, or no report that may be taken: that is for
     /// [`decode`](Form::decode) to say.
     pub fn read(&self, message: &[u8], now_ms: i64) -> Option<Figures> {
+        self.walk(message, now_ms, |_, _, _| {})
+    }
+
+    /// As [`read`](Form::read), with what stands in the blanks packed: from it and a message of this form the report can be read again.
+    /// It is `None` when a number is written in more than 255 characters.
+    pub fn pack(&self, message: &[u8], now_ms: i64) -> Option<(Figures, Option<Vec<u8>>)> {
+        let mut packer = Packer::default();
+        let figures = self.walk(message, now_ms, |base, number, text| packer.push(base, number, text))?;
+        Some((figures, packer.finish()))
+    }
+
+    /// Goes through the blanks of a message with what the form has there, what the message has, and its text.
+    #[inline]
+    fn walk(&self, message: &[u8], now_ms: i64, mut each: impl FnMut(Decimal, Decimal, &[u8])) -> Option<Figures> {
         if message.len() > limits::MESSAGE_BYTES {
             return None;
         }
@@ -120,39 +145,102 @@ impl Form {
             while let [b' ', behind @ ..] = rest {
                 rest = behind;
             }
-            let length = if blank.what == What::Value {
-                let Number { value, length } = number::decimal_or_null(rest)?;
+            let (decimal, length) = if blank.what == What::Value {
+                let Number { value, decimal, length } = number::decimal_or_null(rest)?;
                 values.push(value);
-                length
+                (decimal, length)
             } else {
-                let (value, length) = number::whole(rest)?;
+                let (digits, length) = number::whole(rest)?;
                 match blank.what {
-                    What::Epoch => id.epoch = value.cast_unsigned(),
-                    What::Seq => id.seq = value.cast_unsigned(),
-                    What::At | What::Value => at = value,
+                    What::Epoch => id.epoch = digits.cast_unsigned(),
+                    What::Seq => id.seq = digits.cast_unsigned(),
+                    What::At | What::Value => at = digits,
                 }
-                length
+                (Decimal::whole(digits), length)
             };
-            rest = &rest[length..];
+            let (number, behind) = rest.split_at(length);
+            each(blank.base, decimal, number);
+            rest = behind;
         }
         let is_new_epoch = self.previous.is_none_or(|previous| previous.epoch < id.epoch);
         let is_time = at > 0 && at.saturating_sub(now_ms) <= limits::FUTURE_MS;
         (rest == text && is_new_epoch && is_time).then_some(Figures { id, at, values })
     }
 
-    /// The report with, for each value, its place in [`Figures::values`]: who has looked up a place here need not look for the value
-    /// again. Number, epoch and time are 0.
-    pub fn places(&self) -> HostReport {
-        let mut message = Vec::with_capacity(self.text.len() + 4 * self.blanks.len());
-        let (mut begin, mut place) = (0, 0);
+    /// A report that was packed by this form; `None` when it was not.
+    pub fn unpack(&self, packed: &[u8]) -> Option<Figures> {
+        let (mut id, mut at) = (ReportId::default(), 0);
+        let mut values = Vec::with_capacity(self.blanks.len());
+        let mut unpacker = Unpacker::new(packed);
+        for blank in &self.blanks {
+            let number = unpacker.next(blank.base)?;
+            if blank.what == What::Value {
+                values.push(match number {
+                    Unpacked::Decimal(decimal) => decimal.value(),
+                    Unpacked::Text(text) => number::decimal_or_null(text).filter(|number| number.length == text.len())?.value,
+                });
+                continue;
+            }
+            let digits = match number {
+                Unpacked::Decimal(decimal) if decimal.scale == 0 => decimal.digits,
+                Unpacked::Decimal(_) => return None,
+                Unpacked::Text(text) => number::whole(text).filter(|(_, length)| *length == text.len())?.0,
+            };
+            match blank.what {
+                What::Epoch => id.epoch = digits.cast_unsigned(),
+                What::Seq => id.seq = digits.cast_unsigned(),
+                What::At | What::Value => at = digits,
+            }
+        }
+        unpacker.is_empty().then_some(Figures { id, at, values })
+    }
+
+    /// The message that was packed by this form, without spaces before its numbers; `None` when it was not.
+    pub fn message(&self, packed: &[u8]) -> Option<Vec<u8>> {
+        let mut unpacker = Unpacker::new(packed);
+        let message = self.fill(|blank, message| {
+            match unpacker.next(blank.base)? {
+                Unpacked::Decimal(decimal) => decimal.write(message),
+                Unpacked::Text(text) => message.extend_from_slice(text),
+            }
+            Some(())
+        })?;
+        unpacker.is_empty().then_some(message)
+    }
+
+    /// A message of this form, by whose form, and no other, can be read what this one has packed.
+    pub fn first_message(&self) -> Vec<u8> {
+        let fill = |blank: &Blank, message: &mut Vec<u8>| {
+            blank.base.write(message);
+            Some(())
+        };
+        self.fill(fill).expect("nothing that fails")
+    }
+
+    /// The text with something in its blanks.
+    fn fill(&self, mut each: impl FnMut(&Blank, &mut Vec<u8>) -> Option<()>) -> Option<Vec<u8>> {
+        let mut message = Vec::with_capacity(self.text.len() + 8 * self.blanks.len());
+        let mut begin = 0;
         for blank in &self.blanks {
             message.extend_from_slice(&self.text[begin..blank.text_end as usize]);
             begin = blank.text_end as usize;
+            each(blank, &mut message)?;
+        }
+        message.extend_from_slice(&self.text[begin..]);
+        Some(message)
+    }
+
+    /// The report with, for each value, its place in [`Figures::values`]: who has looked up a place here need not look for the value
+    /// again. Number, epoch and time are 0.
+    pub fn places(&self) -> HostReport {
+        let mut place = 0;
+        let fill = |blank: &Blank, message: &mut Vec<u8>| {
             let filling = if blank.what == What::Value { place } else { 0 };
             message.extend_from_slice(filling.to_string().as_bytes());
             place += i32::from(blank.what == What::Value);
-        }
-        message.extend_from_slice(&self.text[begin..]);
+            Some(())
+        };
+        let message = self.fill(fill).expect("nothing that fails");
         serde_json::from_slice(&message).expect("a report stays one with other numbers")
     }
 

@@ -11,6 +11,7 @@ mod form;
 mod ingest;
 pub mod limits;
 mod number;
+mod pack;
 mod pipeline;
 mod report;
 mod validate;

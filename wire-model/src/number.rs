@@ -5,7 +5,60 @@
 pub(crate) struct Number {
     /// NaN for `null`.
     pub(crate) value: f64,
+    pub(crate) decimal: Decimal,
     pub(crate) length: usize,
+}
+
+/// A number's digits, from which its text can be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decimal {
+    /// All of them, as one whole number.
+    pub(crate) digits: i64,
+    /// How many of them stand behind the point.
+    pub(crate) scale: u8,
+}
+
+impl Decimal {
+    /// 0.
+    pub(crate) const ZERO: Decimal = Decimal::whole(0);
+    /// `null`.
+    pub(crate) const NULL: Decimal = Decimal { digits: 0, scale: 0xff };
+    /// A number that is not told by its digits alone: one with an exponent, with many digits, or `-0`.
+    pub(crate) const OTHER: Decimal = Decimal { digits: 0, scale: 0xfe };
+
+    pub(crate) const fn whole(digits: i64) -> Decimal {
+        Decimal { digits, scale: 0 }
+    }
+
+    pub(crate) fn is_null(self) -> bool {
+        self == Decimal::NULL
+    }
+
+    pub(crate) fn is_other(self) -> bool {
+        self == Decimal::OTHER
+    }
+
+    /// The nearest double; NaN for `null`. Only for what [`decimal_or_null`] gave.
+    pub(crate) fn value(self) -> f64 {
+        // both are exact, so the one division rounds as it should
+        POWERS_OF_TEN.get(usize::from(self.scale)).map_or(f64::NAN, |power| self.digits as f64 / power)
+    }
+
+    /// The text that it was.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        if self.is_null() {
+            out.extend_from_slice(b"null");
+            return;
+        }
+        let width = usize::from(self.scale) + 1;
+        let sign = if self.digits < 0 { "-" } else { "" };
+        let digits = format!("{:0width$}", self.digits.unsigned_abs());
+        let (whole, fraction) = digits.split_at(digits.len() - usize::from(self.scale));
+        let point = if fraction.is_empty() { "" } else { "." };
+        for part in [sign, whole, point, fraction] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
 }
 
 /// Decimal digits that fit 53 bits whatever they are.
@@ -19,7 +72,7 @@ const WHOLE_DIGITS: usize = 19;
 /// A number of JSON's grammar, or `null`. `None` for what is neither, and for what no double can hold.
 pub(crate) fn decimal_or_null(bytes: &[u8]) -> Option<Number> {
     if bytes.starts_with(b"null") {
-        return Some(Number { value: f64::NAN, length: 4 });
+        return Some(Number { value: f64::NAN, decimal: Decimal::NULL, length: 4 });
     }
     let is_negative = bytes.first() == Some(&b'-');
     let begin = usize::from(is_negative);
@@ -49,9 +102,12 @@ pub(crate) fn decimal_or_null(bytes: &[u8]) -> Option<Number> {
         count += fraction;
     }
     if count <= EXACT_DIGITS && !matches!(bytes.get(end), Some(b'e' | b'E')) {
-        // both are exact, so the one division rounds as it should
-        let value = mantissa as f64 / POWERS_OF_TEN[fraction];
-        return Some(Number { value: if is_negative { -value } else { value }, length: end });
+        let digits = mantissa.cast_signed();
+        let decimal = Decimal { digits: if is_negative { -digits } else { digits }, scale: fraction as u8 };
+        if is_negative && digits == 0 {
+            return Some(Number { value: -0.0, decimal: Decimal::OTHER, length: end });
+        }
+        return Some(Number { value: decimal.value(), decimal, length: end });
     }
     if matches!(bytes.get(end), Some(b'e' | b'E')) {
         let from = end + 1 + usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
@@ -61,7 +117,7 @@ pub(crate) fn decimal_or_null(bytes: &[u8]) -> Option<Number> {
         }
     }
     let value: f64 = str::from_utf8(&bytes[..end]).ok()?.parse().ok()?;
-    value.is_finite().then_some(Number { value, length: end })
+    value.is_finite().then_some(Number { value, decimal: Decimal::OTHER, length: end })
 }
 
 /// A whole number from 0 to the largest `i64`, in digits alone, with its length. JSON has other ways to write one; reports do not use them.

@@ -15,11 +15,39 @@ fn form(message: &str) -> (Form, Figures) {
 /// What the form says must be what the long way says. Whether it said anything.
 fn agrees(form: &Form, message: &[u8]) -> bool {
     let Some(figures) = form.read(message, NOW) else { return false };
+    packs(form, message, &figures);
     let report = HostReport::decode(message, NOW).expect("what has a form is a report");
     assert_eq!(form.report(&figures), report);
     assert_eq!((form.host_id(), form.interval_ms()), (report.host.id.as_str(), report.interval_ms));
     assert_eq!((form.previous(), form.removed()), (report.previous, report.removed));
     true
+}
+
+/// What was packed is the message again, also where only the text of the form's first message is left.
+fn packs(form: &Form, message: &[u8], figures: &Figures) {
+    let (as_read, packed) = form.pack(message, NOW).unwrap();
+    assert!(same(&as_read, figures));
+    let Some(packed) = packed else { return assert!(message.len() > 255) };
+    assert!(same(&form.unpack(&packed).unwrap(), figures));
+    let again = form.message(&packed).unwrap();
+    assert_eq!(tight(&again), tight(message));
+    let (of_first, _) = Form::decode(&form.first_message(), NOW).unwrap();
+    assert!(same(&of_first.unpack(&packed).unwrap(), figures));
+    assert_eq!(of_first.message(&packed).unwrap(), again);
+    for cut in 0..packed.len() {
+        assert!(form.unpack(&packed[..cut]).is_none() && form.message(&packed[..cut]).is_none());
+    }
+}
+
+/// Equal in every bit, NaN too.
+fn same(one: &Figures, other: &Figures) -> bool {
+    let bits = |figures: &Figures| figures.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    (one.id, one.at) == (other.id, other.at) && bits(one) == bits(other)
+}
+
+/// Without spaces; texts of the golden report have some that stay in both.
+fn tight(message: &[u8]) -> Vec<u8> {
+    message.iter().copied().filter(|byte| *byte != b' ').collect()
 }
 
 #[test]
@@ -171,6 +199,15 @@ proptest! {
         let message = GOLDEN.replacen("0.4219", &one, 1).replacen("1.5,2]", &format!("{other},2]"), 1);
         let message = message.replacen("1234", &seq.to_string(), 1).replacen("1795184000000", &at.to_string(), 1);
         prop_assert_eq!(agrees(&form, message.as_bytes()), HostReport::decode(message.as_bytes(), NOW).is_ok(), "{}", message);
+    }
+
+    #[test]
+    fn nothing_that_is_unpacked_panics(packed in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let (form, _) = form(GOLDEN);
+        // whatever it gives, the message says the same
+        if let (Some(figures), Some(message)) = (form.unpack(&packed), form.message(&packed)) {
+            prop_assert!(form.read(&message, i64::MAX).is_none_or(|read| same(&read, &figures)));
+        }
     }
 
     #[test]

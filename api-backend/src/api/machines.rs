@@ -10,7 +10,7 @@ use wire_model::HostReport;
 
 use super::extract::{Params, Part, id, limit, word};
 use super::{App, Problem};
-use crate::ingest::decode_payload;
+use crate::history::newest_reports;
 use crate::machine::{Status, status};
 use crate::store::hosts::HostRow;
 use crate::store::machines::{MachineFilter, MachineRow};
@@ -84,8 +84,7 @@ pub(super) async fn show_machine(State(app): State<App>, Part(text): Part) -> Re
 
 /// The newest report of a host.
 pub(super) async fn newest_report(connection: &mut Connection, host_key: i64) -> Result<Option<HostReport>, StoreError> {
-    let payload = store::reports::newest(connection, &[host_key]).await?.remove(&host_key);
-    payload.map(|payload| decode_payload(&payload).map_err(StoreError::Corrupt)).transpose()
+    Ok(newest_reports(connection, &[host_key]).await?.remove(&host_key))
 }
 
 fn status_of(machine: &MachineRow, host: &HostRow, now: i64) -> Status {
@@ -102,10 +101,7 @@ async fn describe(
     let mut host_keys: Vec<i64> = machines.iter().map(|machine| machine.host_key).collect();
     host_keys.sort_unstable();
     host_keys.dedup();
-    let mut reports = HashMap::new();
-    for (host_key, payload) in store::reports::newest(connection, &host_keys).await? {
-        reports.insert(host_key, decode_payload(&payload).map_err(StoreError::Corrupt)?);
-    }
+    let reports = newest_reports(connection, &host_keys).await?;
     let ids: Vec<i64> = machines.iter().map(|machine| machine.machine_id).collect();
     let mut open: HashMap<i64, Vec<Violation>> = HashMap::new();
     for violation in store::violations::open_of(connection, &ids).await? {

@@ -12,7 +12,7 @@ use super::extract::{Params, Part, id, limit};
 use super::machines::newest_report;
 use super::violations::Range;
 use super::{App, Problem};
-use crate::ingest::decode_payload;
+use crate::history::newest_reports;
 use crate::ledger::{Counts, Gap, HOUR_MS, hour_of};
 use crate::pipeline::{self, Collector, Evidence, HostView};
 use crate::store::consumers::{self, DeadLettersRow, PartitionRow, SkippedRow};
@@ -184,10 +184,10 @@ async fn read_views(
     views.sort_by_key(|(_, view)| view.newest_at);
     let sending = views.iter().filter(|(_, view)| matches!(collector(view), Collector::Sending(_)));
     let keys: Vec<i64> = sending.map(|(row, _)| row.host_key).take(FIGURES_MAX).collect();
-    let payloads = store::reports::newest(connection, &keys).await?;
+    let reports = newest_reports(connection, &keys).await?;
     for (row, seen) in &mut views {
-        if let Some(payload) = payloads.get(&row.host_key) {
-            *seen = view(row, Some(&decode_payload(payload).map_err(StoreError::Corrupt)?));
+        if let Some(report) = reports.get(&row.host_key) {
+            *seen = view(row, Some(report));
         }
     }
     Ok(views.into_iter().map(|(_, view)| view).collect())
@@ -215,11 +215,10 @@ struct HostOfPipeline {
 
 async fn read_hosts(connection: &mut Connection, rows: Vec<HostRow>) -> Result<Vec<HostOfPipeline>, StoreError> {
     let keys: Vec<i64> = rows.iter().map(|row| row.host_key).collect();
-    let payloads = store::reports::newest(connection, &keys).await?;
+    let mut reports = newest_reports(connection, &keys).await?;
     let mut hosts = Vec::with_capacity(rows.len());
     for row in rows {
-        let report =
-            payloads.get(&row.host_key).map(|payload| decode_payload(payload).map_err(StoreError::Corrupt)).transpose()?;
+        let report = reports.remove(&row.host_key);
         let machines = store::machines::find(connection, row.host_key, Kind::Host, &[""]).await?;
         hosts.push(HostOfPipeline {
             machine_id: machines.first().map(|machine| machine.machine_id),

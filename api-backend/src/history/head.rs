@@ -1,39 +1,171 @@
-//! Reports of the head, read back: each by the form of the one before, because a host's reports differ in their numbers alone.
+//! Reports of the head. A host's reports differ in their numbers alone, so most are stored as what stands in the blanks of a form: that of
+//! a message which stands once for its quarter of an hour. The others are whole.
 
-use wire_model::{Figures, Form, limits};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use wire_model::{Figures, Form, HostReport, limits};
 use zstd::bulk::Decompressor;
 
-use crate::store::{Result, StoreError};
+use super::time::{QUARTER_MS, ceil, floor};
+use crate::store::{self, Connection, Result, StoreError};
 
-/// Reads reports of one host in their order.
+/// Level of stored messages: higher ones cost more CPU than they save disk.
+const LEVEL: i32 = 1;
+/// The first byte where the time of a form (little-endian, 8 bytes) and what was packed by it follow. A zstd frame begins with 0x28.
+const PACKED: u8 = 1;
+
+/// The payload of a whole report, or the message of a form.
+pub fn deflate(message: &[u8]) -> std::io::Result<Vec<u8>> {
+    zstd::bulk::compress(message, LEVEL)
+}
+
+/// The payload of a report that was packed by the form of this time.
+pub fn packed_payload(form_at: i64, packed: &[u8]) -> Vec<u8> {
+    [&[PACKED][..], &form_at.to_le_bytes(), packed].concat()
+}
+
+/// How a report stands in its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Payload<'a> {
+    Whole(&'a [u8]),
+    Packed { form_at: i64, packed: &'a [u8] },
+}
+
+impl<'a> Payload<'a> {
+    fn of(bytes: &'a [u8]) -> Payload<'a> {
+        let packed = bytes.strip_prefix(&[PACKED]).and_then(|rest| rest.split_first_chunk());
+        match packed {
+            Some((form_at, packed)) => Payload::Packed { form_at: i64::from_le_bytes(*form_at), packed },
+            None => Payload::Whole(bytes),
+        }
+    }
+}
+
+/// Reads reports of one host.
 pub(super) struct HeadReader {
-    form: Option<Form>,
+    /// Messages of forms by their times, until they are needed.
+    messages: HashMap<i64, Vec<u8>>,
+    /// By their times; that of whole reports has none.
+    forms: HashMap<Option<i64>, Form>,
+    /// Which form the report before had.
+    last: Option<Option<i64>>,
     message: Vec<u8>,
     decompressor: Decompressor<'static>,
 }
 
 impl HeadReader {
-    pub(super) fn new() -> Result<HeadReader> {
-        Ok(HeadReader { form: None, message: Vec::new(), decompressor: Decompressor::new().map_err(corrupt)? })
+    /// For a host's reports of [from, to).
+    pub(super) async fn open(connection: &mut Connection, host_key: i64, from: i64, to: i64) -> Result<HeadReader> {
+        let (from, to) = (floor(from, QUARTER_MS), ceil(to, QUARTER_MS));
+        HeadReader::new(store::forms::of_host(connection, host_key, from, to).await?)
     }
 
-    /// What a report says, and its form if it is another one than before.
-    pub(super) fn read(&mut self, payload: &[u8]) -> Result<(Figures, Option<&Form>)> {
-        // what was stored was checked when it came; since then the clock went on
-        const NOW: i64 = i64::MAX;
-        self.message.clear();
-        self.message.reserve(limits::MESSAGE_BYTES);
-        self.decompressor.decompress_to_buffer(payload, &mut self.message).map_err(corrupt)?;
-        if let Some(figures) = self.form.as_ref().and_then(|form| form.read(&self.message, NOW)) {
-            return Ok((figures, None));
-        }
-        let (form, figures) = Form::decode(&self.message, NOW).map_err(corrupt)?;
-        Ok((figures, Some(self.form.insert(form))))
+    fn new(messages: HashMap<i64, Vec<u8>>) -> Result<HeadReader> {
+        let decompressor = Decompressor::new().map_err(corrupt)?;
+        Ok(HeadReader { messages, forms: HashMap::new(), last: None, message: Vec::new(), decompressor })
     }
+
+    /// What a report says, and its form if it is another one than that of the report before.
+    pub(super) fn read(&mut self, payload: &[u8]) -> Result<(Figures, Option<&Form>)> {
+        let (key, figures) = match Payload::of(payload) {
+            Payload::Packed { form_at, packed } => (Some(form_at), self.packed(form_at)?.unpack(packed)),
+            Payload::Whole(message) => (None, self.whole(message)?),
+        };
+        if let Some(figures) = figures {
+            let is_another = self.last.replace(key) != Some(key);
+            return Ok((figures, self.forms.get(&key).filter(|_| is_another)));
+        }
+        if key.is_some() {
+            return Err(corrupt("it does not fit its form"));
+        }
+        let (form, figures) = decode(&self.message)?;
+        self.last = Some(None);
+        Ok((figures, Some(self.forms.entry(None).insert_entry(form).into_mut())))
+    }
+
+    fn packed(&mut self, at: i64) -> Result<&Form> {
+        match self.forms.entry(Some(at)) {
+            Entry::Occupied(form) => Ok(form.into_mut()),
+            Entry::Vacant(vacant) => {
+                let message = self.messages.remove(&at).ok_or_else(|| corrupt(format!("its form of {at} is not there")))?;
+                inflate(&mut self.decompressor, &message, &mut self.message)?;
+                Ok(vacant.insert(decode(&self.message)?.0))
+            }
+        }
+    }
+
+    /// By the form of the whole report before, if it is of that.
+    fn whole(&mut self, message: &[u8]) -> Result<Option<Figures>> {
+        inflate(&mut self.decompressor, message, &mut self.message)?;
+        Ok(self.forms.get(&None).and_then(|form| form.read(&self.message, NOW)))
+    }
+}
+
+/// What was stored was checked when it came; since then the clock went on.
+const NOW: i64 = i64::MAX;
+
+fn inflate(decompressor: &mut Decompressor<'_>, bytes: &[u8], message: &mut Vec<u8>) -> Result<()> {
+    message.clear();
+    message.reserve(limits::MESSAGE_BYTES);
+    decompressor.decompress_to_buffer(bytes, message).map_err(corrupt)?;
+    Ok(())
+}
+
+fn decode(message: &[u8]) -> Result<(Form, Figures)> {
+    Form::decode(message, NOW).map_err(corrupt)
 }
 
 fn corrupt(error: impl ToString) -> StoreError {
     StoreError::Corrupt(format!("a report cannot be read back: {}", error.to_string()))
+}
+
+/// How often the newest reports are read again whose forms were removed in between: only as many quarters of an hour can have passed.
+const TRIES: usize = 3;
+
+/// The newest report of each of these hosts.
+pub async fn newest_reports(connection: &mut Connection, host_keys: &[i64]) -> Result<HashMap<i64, HostReport>> {
+    let mut reports = HashMap::new();
+    let mut left = host_keys.to_vec();
+    for _ in 0..TRIES {
+        let payloads = store::reports::newest(connection, &left).await?;
+        let form = |(host_key, payload): (&i64, &Vec<u8>)| match Payload::of(payload) {
+            Payload::Packed { form_at, .. } => Some((*host_key, form_at)),
+            Payload::Whole(_) => None,
+        };
+        let forms: Vec<(i64, i64)> = payloads.iter().filter_map(form).collect();
+        let messages = store::forms::find(connection, &forms).await?;
+        left = forms.iter().filter(|form| !messages.contains_key(form)).map(|(host_key, _)| *host_key).collect();
+        reports.extend(read_newest(&payloads, messages, &left)?);
+        if left.is_empty() {
+            return Ok(reports);
+        }
+    }
+    Err(corrupt(format!("the forms of hosts {left:?} are not there")))
+}
+
+fn read_newest(
+    payloads: &HashMap<i64, Vec<u8>>,
+    mut messages: HashMap<(i64, i64), Vec<u8>>,
+    but: &[i64],
+) -> Result<Vec<(i64, HostReport)>> {
+    let mut decompressor = Decompressor::new().map_err(corrupt)?;
+    let mut message = Vec::new();
+    let mut read = |host_key: i64, payload: &[u8]| match Payload::of(payload) {
+        Payload::Whole(bytes) => {
+            inflate(&mut decompressor, bytes, &mut message)?;
+            serde_json::from_slice(&message).map_err(corrupt)
+        }
+        Payload::Packed { form_at, packed } => {
+            let of_form = messages.remove(&(host_key, form_at)).unwrap_or_default();
+            inflate(&mut decompressor, &of_form, &mut message)?;
+            let (form, _) = decode(&message)?;
+            let figures = form.unpack(packed).ok_or_else(|| corrupt("it does not fit its form"))?;
+            Ok(form.report(&figures))
+        }
+    };
+    let wanted = payloads.iter().filter(|(host_key, _)| !but.contains(host_key));
+    wanted.map(|(host_key, payload)| Ok((*host_key, read(*host_key, payload)?))).collect()
 }
 
 #[cfg(test)]
@@ -42,16 +174,33 @@ mod tests {
 
     const REPORT: &str = include_str!("../../../wire-model/golden/host-report.json");
 
+    fn numbered(seq: u64) -> String {
+        REPORT.replace("\"seq\":1234", &format!("\"seq\":{seq}"))
+    }
+
+    fn deflated(message: &str) -> Vec<u8> {
+        deflate(message.as_bytes()).unwrap()
+    }
+
     #[test]
     fn a_form_is_told_when_it_is_another_one() {
-        let mut reader = HeadReader::new().unwrap();
-        let mut read = |message: &str| {
-            let (figures, form) = reader.read(&zstd::encode_all(message.as_bytes(), 1).unwrap()).unwrap();
+        let (form, _) = Form::decode(REPORT.as_bytes(), NOW).unwrap();
+        let pack = |seq| packed_payload(7, &form.pack(numbered(seq).as_bytes(), NOW).unwrap().1.unwrap());
+        let stopped = deflated(&REPORT.replace("running", "exited"));
+        let mut reader = HeadReader::new([(7, deflated(REPORT))].into()).unwrap();
+        let mut read = |payload: &[u8]| {
+            let (figures, form) = reader.read(payload).unwrap();
             (figures.id.seq, form.is_some())
         };
-        assert_eq!(read(REPORT), (1234, true));
-        assert_eq!(read(&REPORT.replace("\"seq\":1234", "\"seq\":1235")), (1235, false));
-        assert_eq!(read(&REPORT.replace("running", "exited")), (1234, true));
+        assert_eq!(read(&deflated(REPORT)), (1234, true));
+        assert_eq!(read(&deflated(&numbered(1235))), (1235, false));
+        assert_eq!(read(&stopped), (1234, true));
+        assert_eq!(read(&pack(1236)), (1236, true));
+        assert_eq!(read(&pack(1237)), (1237, false));
+        assert_eq!(read(&stopped), (1234, true));
+        assert_eq!(read(&pack(1238)), (1238, true));
         assert!(matches!(reader.read(b"x"), Err(StoreError::Corrupt(_))));
+        assert!(matches!(reader.read(pack(1).split_last().unwrap().1), Err(StoreError::Corrupt(_))));
+        assert!(matches!(reader.read(&packed_payload(8, b"")), Err(StoreError::Corrupt(_))), "a form that is not there");
     }
 }

@@ -17,9 +17,10 @@ mod series;
 mod time;
 mod top;
 
+pub use head::{deflate, newest_reports, packed_payload};
 pub use known::existing;
 pub use series::{
     ALL_POINTS_MAX, Detail, HistoryError, POINTS_MAX, REPORTS_MAX, Series, SeriesQuery, read_series, removed_before,
 };
-pub use time::{QUARTER_MS, day_of};
+pub use time::{QUARTER_MS, day_of, quarter_of};
 pub use top::{Top, TopMachine, newest, over_range};

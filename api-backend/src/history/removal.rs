@@ -7,7 +7,7 @@ use crate::store::counters::{self, Counter};
 use crate::store::reports::Head;
 use crate::store::{self, Result, Store};
 
-use super::time::day_of;
+use super::time::{QUARTER_MS, day_of, floor};
 
 /// Starts of days, Unix ms.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,11 @@ async fn give_up(store: &Store, limits: Limits, oldest_unsealed: i64) -> Result<
 async fn remove_reports(store: &Store, head: Head, before: i64) -> Result<u64> {
     let mut transaction = store.begin().await?;
     let removed = store::retention::remove_reports(&mut transaction, head.host_key, before, head.newest_at).await?;
+    if removed == 0 {
+        // nothing refers to them any more, or will: reports that come now are older than the newest
+        let before = floor(before.min(head.newest_at), QUARTER_MS);
+        store::forms::remove(&mut transaction, head.host_key, i64::MIN, before).await?;
+    }
     transaction.commit().await?;
     Ok(removed)
 }

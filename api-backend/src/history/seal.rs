@@ -72,6 +72,7 @@ struct Work {
     start_at: i64,
     end: i64,
     reports: Vec<NamedReport>,
+    reader: HeadReader,
     sealed: Option<Stretch>,
     chunks: Vec<(i64, Vec<u8>)>,
     machines: HashMap<(Kind, String), i64>,
@@ -99,6 +100,7 @@ async fn read(store: &Store, host_key: i64, start_at: i64, end: i64) -> Result<O
     let reports = store::reports::named_range(&mut snapshot, host_key, start_at, end, REPORTS_AT_ONCE).await?;
     let Some(last) = reports.last() else { return Ok(None) };
     let end = if reports.len() as i64 == REPORTS_AT_ONCE { last.at + 1 } else { end };
+    let reader = HeadReader::open(&mut snapshot, host_key, start_at, end).await?;
     let sealed = store::chunks::stretches(&mut snapshot, host_key, &[start_at]).await?.pop();
     let chunks = match sealed {
         Some(_) => store::chunks::of_host(&mut snapshot, Resolution::Raw, start_at, host_key).await?,
@@ -106,20 +108,19 @@ async fn read(store: &Store, host_key: i64, start_at: i64, end: i64) -> Result<O
     };
     let rows = store::machines::of_host(&mut snapshot, host_key).await?;
     let machines = rows.into_iter().map(|row| ((row.kind, row.identity), row.machine_id)).collect();
-    Ok(Some(Work { host_key, host_id: host.host_id, start_at, end, reports, sealed, chunks, machines }))
+    Ok(Some(Work { host_key, host_id: host.host_id, start_at, end, reports, reader, sealed, chunks, machines }))
 }
 
 impl Work {
-    fn finish(self) -> Result<NewStretch> {
+    fn finish(mut self) -> Result<NewStretch> {
         let mut gathered = Gathered::default();
         if let Some(sealed) = &self.sealed {
             gathered.add_sealed(&Axis::decode(self.start_at, &sealed.data)?, &self.chunks)?;
         }
         let mut unknown = HashMap::new();
         let (mut places, mut unknown_here) = (Places::default(), Vec::new());
-        let mut reader = HeadReader::new()?;
         for stored in &self.reports {
-            let (figures, new_form) = reader.read(&stored.payload)?;
+            let (figures, new_form) = self.reader.read(&stored.payload)?;
             if let Some(form) = new_form.map(Form::places) {
                 places = gathered.places(&form, &self.machines);
                 unknown_here = self.note_unknown(&form, stored.at, &mut unknown);
@@ -174,6 +175,10 @@ async fn write(store: &Store, stretch: &NewStretch) -> Result<Sealed> {
     if removed != stretch.reports || sealed.map_or(0, |sealed| sealed.reports) != stretch.sealed {
         transaction.rollback().await?;
         return Ok(Sealed::default());
+    }
+    // all reports that may refer to one of the stretch's forms are gone: those that come now are older than the newest
+    if stretch.end == start_at + QUARTER_MS {
+        store::forms::remove(&mut transaction, host_key, start_at, stretch.end).await?;
     }
     if !stretch.unknown.is_empty() {
         store::machines::insert(&mut transaction, &stretch.unknown).await?;

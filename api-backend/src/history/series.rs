@@ -231,7 +231,7 @@ impl<'a> Reading<'a> {
             return Err(HistoryError::TooMany);
         }
         let mut from = self.from;
-        let mut reader = HeadReader::new()?;
+        let mut reader = HeadReader::open(connection, host_key, self.from, self.to).await?;
         let mut found: Vec<Found> = Vec::new();
         loop {
             let page = store::reports::range(connection, host_key, from, self.to, PAGE).await?;

@@ -25,6 +25,11 @@ pub(super) fn starts(from: i64, to: i64, width: i64) -> impl Iterator<Item = i64
     (0..).map(move |number| first + number * width).take_while(move |start| *start < to)
 }
 
+/// Start of the quarter of an hour that `at` is in.
+pub fn quarter_of(at: i64) -> i64 {
+    floor(at, QUARTER_MS)
+}
+
 /// Start of the day (UTC) that `at` is in.
 pub fn day_of(at: i64) -> i64 {
     floor(at, DAY_MS)

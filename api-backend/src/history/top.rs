@@ -5,10 +5,10 @@ use std::collections::hash_map::Entry;
 
 use super::buckets::Bucket;
 use super::chunk::{Part, parts_with};
+use super::head::newest_reports;
 use super::scale::Scale;
 use super::series::HistoryError;
 use super::time::{QUARTER_MS, ceil, floor};
-use crate::ingest::decode_payload;
 use crate::store::chunks::Resolution;
 use crate::store::hosts::HostRow;
 use crate::store::{self, Connection, StoreError};
@@ -50,8 +50,7 @@ pub async fn newest(connection: &mut Connection, metric: &str, since: i64) -> Re
     let mut top = Vec::new();
     for hosts in hosts.chunks(HOSTS_AT_ONCE) {
         let keys: Vec<i64> = hosts.iter().map(|host| host.host_key).collect();
-        for (host_key, payload) in store::reports::newest(connection, &keys).await? {
-            let report = decode_payload(&payload).map_err(StoreError::Corrupt)?;
+        for (host_key, report) in newest_reports(connection, &keys).await? {
             for readings in machine_readings(&report) {
                 readings.for_each(metric, |device, value| {
                     if let Some(value) = value.map(|value| scale.value(scale.units(value))) {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use wire_model::{Form, Rejection};
+use wire_model::{Form, Rejection, ReportId};
 
 use super::Ingest;
 use super::accounting::{self, Delivery, Record};
 use super::batch::{DecodedReport, RejectedReport};
+use super::body::Payloads;
 use super::inventory::{self, Inventory};
 use super::known::Known;
 use crate::ledger::Counts;
@@ -119,8 +120,9 @@ impl Ingest {
         let rules = self.rules.current(connection).await?;
         let mut outcome = Outcome::default();
         let mut new_reports = Vec::new();
+        let mut new_forms = Vec::new();
         let mut events = Vec::new();
-        let mut known = Vec::new();
+        let (mut known, mut stored_forms) = (Vec::new(), Vec::new());
         let mut changes = Vec::new();
         let mut is_moved = false;
         let delivery = Delivery { partition: part.partition, now, kept_from: now - self.retention_ms };
@@ -132,19 +134,20 @@ impl Ingest {
             outcome.stored += sorted.new.len();
             outcome.duplicate += sorted.duplicate;
             outcome.rejected.extend(sorted.rejected);
-            new_reports.extend(sorted.new.iter().map(|(stored_at, report)| NewReport {
-                host_key: host.row.host_key,
-                at: *stored_at,
-                epoch: report.figures.id.epoch.cast_signed(),
-                seq: report.figures.id.seq.cast_signed(),
-                received_at: now,
-                payload: &report.payload,
-            }));
+            let mut payloads = Payloads::new(&before, self.stored_forms.get(before.host_key), &mut new_forms);
+            for (at, report) in &sorted.new {
+                let ReportId { epoch, seq } = report.figures.id;
+                let (epoch, seq) = (epoch.cast_signed(), seq.cast_signed());
+                let payload = payloads.of(report, *at)?;
+                new_reports.push(NewReport { host_key: before.host_key, at: *at, epoch, seq, received_at: now, payload });
+            }
+            stored_forms.extend(payloads.changed());
             let mut machines = Machines { known: self.known.get(host.row.host_key), is_new: false, inventory: None };
             outcome.samples += advance(connection, host, &mut machines, &rules, &sorted.new, now, &mut events).await?;
             known.extend(machines.known.filter(|_| machines.is_new).map(|known| (host.row.host_key, known)));
             is_moved |= host.row != before;
         }
+        store::forms::insert(connection, &new_forms).await?;
         store::reports::insert(connection, &new_reports).await?;
         if is_moved {
             store::hosts::save(connection, dialect, &hosts).await?;
@@ -159,6 +162,7 @@ impl Ingest {
         store::events::append(connection, &events, now).await?;
         transaction.commit().await?;
         self.known.keep(known);
+        self.stored_forms.keep(stored_forms);
         Ok(outcome)
     }
 }

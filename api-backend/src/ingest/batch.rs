@@ -3,13 +3,12 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use wire_model::{Figures, Form, HostReport, IngestBatch, limits};
+use wire_model::{Figures, Form, IngestBatch, limits};
 
-use super::forms::Forms;
+use super::body::Body;
+use super::forms::{Forms, Message};
 use super::name::ReportName;
-
-/// Level of stored reports: higher ones cost more CPU than they save disk.
-const PAYLOAD_LEVEL: i32 = 1;
+use crate::history::deflate;
 
 /// A batch, decoded and checked.
 #[derive(Debug)]
@@ -42,8 +41,8 @@ pub struct DecodedReport {
     pub form: Arc<Form>,
     /// What it says.
     pub figures: Figures,
-    /// What is stored: the report as it came, compressed.
-    pub payload: Vec<u8>,
+    /// What is stored.
+    pub body: Body,
 }
 
 /// Why a whole batch is refused.
@@ -82,13 +81,15 @@ impl DecodedBatch {
         let mut decoded =
             DecodedBatch { partition: batch.partition, reports: Vec::with_capacity(batch.records.len()), rejected: Vec::new() };
         let failed = |error: std::io::Error| BatchError::Failed(format!("a report cannot be compressed: {error}"));
-        let mut compressor = zstd::bulk::Compressor::new(PAYLOAD_LEVEL).map_err(failed)?;
         for record in batch.records {
             let message = record.report.get().as_bytes();
             match forms.read(message, now_ms) {
-                Ok((form, figures)) => {
-                    let payload = compressor.compress(message).map_err(failed)?;
-                    decoded.reports.push(DecodedReport { offset: record.offset, form, figures, payload });
+                Ok(Message { form, figures, packed }) => {
+                    let body = match packed {
+                        Some(packed) => Body::Packed(packed),
+                        None => Body::Whole(deflate(message).map_err(failed)?),
+                    };
+                    decoded.reports.push(DecodedReport { offset: record.offset, form, figures, body });
                 }
                 Err(error) => {
                     let name = ReportName::of_message(message);
@@ -111,15 +112,11 @@ fn inflate(body: &[u8]) -> Result<Vec<u8>, BatchError> {
     Ok(json)
 }
 
-/// A stored report, read back.
-pub fn decode_payload(payload: &[u8]) -> Result<HostReport, String> {
-    let json = zstd::bulk::decompress(payload, limits::MESSAGE_BYTES).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&json).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use wire_model::HostReport;
 
     const NOW: i64 = 1_795_184_000_000;
     const REPORT: &str = include_str!("../../../wire-model/golden/host-report.json");
@@ -157,8 +154,10 @@ mod tests {
         let decoded = DecodedBatch::decode(body(&records).as_bytes(), false, &Forms::default(), NOW).unwrap();
         assert_eq!((decoded.reports.len(), decoded.rejected[0].offset), (1, 7));
         assert!(decoded.rejected[0].reason.contains("schema 9"), "{:?}", decoded.rejected);
-        let DecodedReport { form, figures, payload, .. } = &decoded.reports[0];
-        assert_eq!(decode_payload(payload).unwrap(), form.report(figures));
+        let DecodedReport { form, figures, body, .. } = &decoded.reports[0];
+        let Body::Whole(payload) = body else { panic!("the first of its form") };
+        let message = zstd::bulk::decompress(payload, limits::MESSAGE_BYTES).unwrap();
+        assert_eq!(HostReport::decode(&message, NOW).unwrap(), form.report(figures));
         for (body, zstd) in [("{}", false), ("", false), ("not zstd", true)] {
             assert!(
                 matches!(DecodedBatch::decode(body.as_bytes(), zstd, &Forms::default(), NOW), Err(BatchError::Malformed(_))),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wire_model::{Figures, Form, ReportError, guess_host_id};
 
-/// Bytes of the forms that are kept, nearly: 2 kB a form with ten containers, 10 kB with ten that have many labels.
-pub const FORMS_BYTES: usize = 192 * 1024 * 1024;
+/// Bytes of the forms that are kept, nearly: 10 kB a form with twenty containers, more where they have many labels.
+pub const FORMS_BYTES: usize = 256 * 1024 * 1024;
 
 /// Forms in two generations, so that hosts that no longer report here are forgotten. Cheap to share.
 #[derive(Debug, Default)]
@@ -23,22 +23,33 @@ struct Generations {
     old: HashMap<Box<str>, Arc<Form>>,
 }
 
+/// A message that was read.
+#[derive(Debug)]
+pub struct Message {
+    /// Its form.
+    pub form: Arc<Form>,
+    /// What stands in the form's blanks,
+    pub figures: Figures,
+    /// and that once more, packed; `None` when the message is the first of its form.
+    pub packed: Option<Vec<u8>>,
+}
+
 impl Forms {
-    /// Decodes and checks a message, as [`Form::decode`] does.
-    pub fn read(&self, message: &[u8], now_ms: i64) -> Result<(Arc<Form>, Figures), ReportError> {
+    /// Decodes and checks a message, as [`Form::decode`] does. When it is of the form of one before, it comes packed by that, too.
+    pub fn read(&self, message: &[u8], now_ms: i64) -> Result<Message, ReportError> {
         let host = guess_host_id(message);
         let known = host.and_then(|host| self.lock().get(host));
         if let Some(form) = known
-            && let Some(figures) = form.read(message, now_ms)
+            && let Some((figures, packed)) = form.pack(message, now_ms)
         {
-            return Ok((form, figures));
+            return Ok(Message { form, figures, packed });
         }
         let (form, figures) = Form::decode(message, now_ms)?;
         let form = Arc::new(form);
         if let Some(host) = host {
             self.lock().keep(host.into(), Arc::clone(&form));
         }
-        Ok((form, figures))
+        Ok(Message { form, figures, packed: None })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Generations> {
@@ -78,14 +89,16 @@ mod tests {
     fn a_host_is_read_by_the_form_of_its_last_report() {
         let forms = Forms::default();
         let read = |message: &str| forms.read(message.as_bytes(), NOW).unwrap();
-        let (first, _) = read(REPORT);
-        let (second, figures) = read(&REPORT.replace("\"seq\":1234", "\"seq\":1235"));
+        let Message { form: first, packed, .. } = read(REPORT);
+        assert_eq!(packed, None, "there is nothing before it");
+        let Message { form: second, figures, packed } = read(&REPORT.replace("\"seq\":1234", "\"seq\":1235"));
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(figures.id.seq, 1235);
-        let (other_host, _) = read(&REPORT.replace("4c4c4544-0042", "4c4c4544-0043"));
-        let (stopped, _) = read(&REPORT.replace("running", "exited"));
+        assert_eq!(first.unpack(&packed.unwrap()).unwrap().id, figures.id);
+        let other_host = read(&REPORT.replace("4c4c4544-0042", "4c4c4544-0043")).form;
+        let stopped = read(&REPORT.replace("running", "exited")).form;
         assert!(!Arc::ptr_eq(&first, &other_host) && !Arc::ptr_eq(&first, &stopped));
-        assert!(Arc::ptr_eq(&read(&REPORT.replace("running", "exited")).0, &stopped));
+        assert!(Arc::ptr_eq(&read(&REPORT.replace("running", "exited")).form, &stopped));
         assert!(forms.read(b"{}", NOW).is_err());
     }
 

@@ -38,17 +38,23 @@ impl Known {
     }
 }
 
-/// What is known of hosts as they were last committed.
-#[derive(Debug, Default)]
-pub(super) struct KnownCache(Mutex<HashMap<i64, Arc<Known>>>);
+/// What is known of hosts as they were last committed, by host.
+#[derive(Debug)]
+pub(super) struct Cache<T>(Mutex<HashMap<i64, T>>);
 
-impl KnownCache {
-    pub(super) fn get(&self, host_key: i64) -> Option<Arc<Known>> {
+impl<T> Default for Cache<T> {
+    fn default() -> Cache<T> {
+        Cache(Mutex::default())
+    }
+}
+
+impl<T: Clone> Cache<T> {
+    pub(super) fn get(&self, host_key: i64) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&host_key).cloned()
     }
 
     /// Keeps it; only after COMMIT.
-    pub(super) fn keep(&self, known: impl IntoIterator<Item = (i64, Arc<Known>)>) {
+    pub(super) fn keep(&self, known: impl IntoIterator<Item = (i64, T)>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(known);
     }
 }

@@ -6,6 +6,7 @@
 mod accounting;
 mod apply;
 mod batch;
+mod body;
 mod clock;
 mod forms;
 mod inventory;
@@ -21,9 +22,10 @@ use std::time::Instant;
 use tracing::{error, warn};
 use wire_model::{IngestReceipt, Rejection, limits};
 
-pub use batch::{BatchError, DecodedBatch, DecodedReport, RejectedReport, decode_payload};
+pub use batch::{BatchError, DecodedBatch, DecodedReport, RejectedReport};
+pub use body::Body;
 pub use clock::{CLOCK_BEHIND_MS, Clock};
-pub use forms::{FORMS_BYTES, Forms};
+pub use forms::{FORMS_BYTES, Forms, Message};
 pub(crate) use inventory::describe;
 pub use name::ReportName;
 pub use times::SHIFT_MS_MAX;
@@ -53,15 +55,16 @@ pub struct Ingest {
     retention_ms: i64,
     forms: Arc<Forms>,
     rules: Arc<rules::RuleCache>,
-    known: Arc<known::KnownCache>,
+    known: Arc<known::Cache<Arc<known::Known>>>,
+    stored_forms: Arc<known::Cache<body::StoredForm>>,
 }
 
 impl Ingest {
     /// Writes to `store`, where reports are kept for so many days, and wakes `live` after every commit.
     pub fn new(store: Store, live: Live, raw_retention_days: u32) -> Ingest {
         let retention_ms = i64::from(raw_retention_days) * DAY_MS;
-        let (forms, rules, known) = (Arc::default(), Arc::default(), Arc::default());
-        Ingest { store, live, clock: Arc::default(), retention_ms, forms, rules, known }
+        let (forms, rules, known, stored_forms) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        Ingest { store, live, clock: Arc::default(), retention_ms, forms, rules, known, stored_forms }
     }
 
     /// Decodes the body of a batch. Costs CPU: call it off the async threads.

@@ -10,8 +10,8 @@ use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
 use super::{Live, READ_TIMEOUT};
-use crate::ingest::decode_payload;
-use crate::store::{self, Store, StoreError};
+use crate::history::newest_reports;
+use crate::store::{self, Store};
 use crate::thresholds::{Kind, machine_readings};
 use crate::time;
 use crate::violation::as_text;
@@ -63,11 +63,10 @@ async fn round(store: &Store, live: &Live, seen: &mut HashMap<i64, i64>) -> stor
     hosts.retain(|host| seen.insert(host.host_key, host.last_report_at) != Some(host.last_report_at));
     for hosts in hosts.chunks(HOSTS_AT_ONCE) {
         let keys: Vec<i64> = hosts.iter().map(|host| host.host_key).collect();
-        let mut payloads = store::reports::newest(&mut connection, &keys).await?;
+        let mut reports = newest_reports(&mut connection, &keys).await?;
         let mut values = Vec::new();
         for host in hosts {
-            let Some(payload) = payloads.remove(&host.host_key) else { continue };
-            let report = decode_payload(&payload).map_err(StoreError::Corrupt)?;
+            let Some(report) = reports.remove(&host.host_key) else { continue };
             let machines = store::machines::present(&mut connection, host.host_key).await?;
             let ids: HashMap<(Kind, &str), i64> =
                 machines.iter().map(|machine| ((machine.kind, machine.identity.as_str()), machine.machine_id)).collect();

@@ -9,6 +9,7 @@ mod connect;
 pub mod consumers;
 pub mod counters;
 pub mod events;
+pub mod forms;
 pub mod hosts;
 pub mod ledger;
 pub mod machines;

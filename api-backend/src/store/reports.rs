@@ -1,5 +1,6 @@
-//! `reports`: the head, one compressed report a row.
+//! `reports`: the head, one report a row.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sqlx::any::AnyRow;
@@ -21,8 +22,8 @@ pub struct NewReport<'a> {
     pub seq: i64,
     /// When it came.
     pub received_at: i64,
-    /// zstd-compressed JSON.
-    pub payload: &'a [u8],
+    /// The report, as `history::head` reads it.
+    pub payload: Cow<'a, [u8]>,
 }
 
 /// Rows of one INSERT.
@@ -41,7 +42,7 @@ pub async fn insert(connection: &mut Connection, reports: &[NewReport<'_>]) -> R
                 .bind(report.epoch)
                 .bind(report.seq)
                 .bind(report.received_at)
-                .bind(report.payload);
+                .bind(&*report.payload);
         }
         query.execute(&mut *connection).await?;
     }
@@ -64,7 +65,7 @@ pub async fn existing(connection: &mut Connection, host_key: i64, times: &[i64])
     Ok(existing)
 }
 
-/// The newest report of each host, compressed.
+/// The newest report of each host, as it is stored.
 pub async fn newest(connection: &mut Connection, host_keys: &[i64]) -> Result<HashMap<i64, Vec<u8>>> {
     let mut newest = HashMap::new();
     for keys in host_keys.chunks(MAX_BOUND_VALUES) {
@@ -117,7 +118,7 @@ pub struct NamedReport {
     pub at: i64,
     /// Its name.
     pub id: ReportId,
-    /// The report, compressed.
+    /// The report, as it is stored.
     pub payload: Vec<u8>,
 }
 
@@ -145,7 +146,7 @@ pub async fn count(connection: &mut Connection, host_key: i64, from: i64, to: i6
     Ok(sqlx::query_scalar(sql).bind(host_key).bind(from).bind(to).bind(limit).fetch_one(connection).await?)
 }
 
-/// Times and compressed reports of a host in [from, to), in time order.
+/// Times and stored reports of a host in [from, to), in time order.
 pub async fn range(connection: &mut Connection, host_key: i64, from: i64, to: i64, limit: i64) -> Result<Vec<(i64, Vec<u8>)>> {
     let sql = "SELECT at, payload FROM reports WHERE host_key = ? AND at >= ? AND at < ? ORDER BY at LIMIT ?";
     let rows = sqlx::query(sql).bind(host_key).bind(from).bind(to).bind(limit).fetch_all(connection).await?;

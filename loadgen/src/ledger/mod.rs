@@ -8,6 +8,7 @@ mod chunks;
 mod config;
 mod events;
 mod folded;
+mod head;
 mod oracle;
 mod record;
 mod reports;
@@ -16,7 +17,7 @@ mod store;
 mod values;
 mod violations;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -86,13 +87,14 @@ pub async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
     for host in hosts {
         let key = stored_hosts.get(host).copied();
         let of_host = key.and_then(|key| index.hosts.get(&key)).unwrap_or(&nothing);
-        let mut rows = match key {
-            Some(key) => store.reports(key).await.context("read the reports of a host")?,
-            None => Vec::new(),
-        };
+        let (mut rows, mut forms) = (Vec::new(), HashMap::new());
+        if let Some(key) = key {
+            rows = store.reports(key).await.context("read the reports of a host")?;
+            forms = store.forms(key).await.context("read the forms of a host")?;
+        }
         let sealed = of_host.stretches.values().flatten();
         rows.extend(sealed.map(|(at, id)| StoredReport { id: *id, at: *at, kept: Kept::Sealed }));
-        let brought = reports::compare(&journals, host, &rows, index.raw_removed_before, &mut verdict.reports)?;
+        let brought = reports::compare(&journals, host, &rows, &forms, index.raw_removed_before, &mut verdict.reports)?;
         let Some(key) = key else { continue };
         let account = store.account(key).await.context("read the ledger of a host")?;
         accounts::compare(host, brought.stored(rows.len()), &brought.arrived, &account, &mut verdict.accounts);

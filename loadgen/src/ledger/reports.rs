@@ -1,14 +1,14 @@
 //! Journal against `reports` and `stretches`: each that Kafka acknowledged is stored once, and nothing else is. Of those that are not sealed the
 //! bytes are compared; `sealed` compares the values of the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Context;
 use serde::Serialize;
 use wire_model::{HostReport, ReportId};
 
-use super::found;
 use super::store::{Kept, StoredReport};
+use super::{found, head};
 use crate::journal::{Entry, Journals};
 
 /// A report whose time is taken is stored under the next free one, so many ms later at most.
@@ -76,11 +76,12 @@ impl Brought {
     }
 }
 
-/// Compares one host. Samples from before `raw_removed_before` may be removed.
+/// Compares one host, whose reports may refer to `forms`. Samples from before `raw_removed_before` may be removed.
 pub(super) fn compare(
     journals: &Journals,
     host: &str,
     rows: &[StoredReport],
+    forms: &HashMap<i64, Vec<u8>>,
     raw_removed_before: i64,
     findings: &mut Findings,
 ) -> anyhow::Result<Brought> {
@@ -109,7 +110,7 @@ pub(super) fn compare(
         findings.stored_unacknowledged += u64::from(!entry.acknowledged);
         match &row.kept {
             Kept::AsItCame { payload, .. } => {
-                if !zstd::decode_all(&payload[..]).is_ok_and(|payload| payload == message) {
+                if !head::holds(payload, forms, &message) {
                     found(&mut findings.corrupt, "stored with other bytes", name());
                 }
             }

@@ -2,7 +2,7 @@
 
 mod sealed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,7 +24,7 @@ pub(super) struct StoredReport {
 
 /// Where it is.
 pub(super) enum Kept {
-    /// In `reports`: when it came (Unix ms), and what, as zstd.
+    /// In `reports`: when it came (Unix ms), and what, as `head` reads it.
     AsItCame { received_at: i64, payload: Vec<u8> },
     /// In `stretches`, and its values in `chunks`.
     Sealed,
@@ -121,6 +121,12 @@ impl Store {
             Ok(StoredReport { id, at: row.try_get(2)?, kept })
         };
         rows.iter().map(report).collect()
+    }
+
+    /// Messages to which a host's reports may refer, by their times.
+    pub(super) async fn forms(&mut self, host_key: i64) -> sqlx::Result<HashMap<i64, Vec<u8>>> {
+        let rows = sqlx::query("SELECT at, message FROM forms WHERE host_key = ?").bind(host_key).fetch_all(&mut self.0).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// What the backend counts of a host.

@@ -1,0 +1,9 @@
+-- What a host's reports of a quarter of an hour have in common, so that each of them is stored without it.
+
+-- The first message of its form (zstd-compressed JSON) and its time. docs/CHUNKS.md describes the payloads that refer to it.
+CREATE TABLE forms (
+    host_key BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    message BLOB NOT NULL,
+    PRIMARY KEY (host_key, at)
+) WITHOUT ROWID;
