@@ -172,12 +172,10 @@ async fn bodies_are_bounded_and_compressed_ones_understood() {
     assert_eq!(post(Some("zstd"), zstd::encode_all(&body[..], 1).unwrap()).await, StatusCode::OK);
     assert_eq!(post(Some("gzip"), body.clone()).await, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(post(Some("zstd"), body).await, StatusCode::BAD_REQUEST);
-    for (bytes, status) in [
-        (limits::BATCH_COMPRESSED_BYTES - 1, StatusCode::BAD_REQUEST),
-        (limits::BATCH_COMPRESSED_BYTES, StatusCode::BAD_REQUEST),
-        (limits::BATCH_COMPRESSED_BYTES + 1, StatusCode::PAYLOAD_TOO_LARGE),
-    ] {
-        assert_eq!(post(None, vec![b'x'; bytes]).await, status, "{bytes}");
+    for (bytes, status) in [(-1, StatusCode::BAD_REQUEST), (0, StatusCode::BAD_REQUEST), (1, StatusCode::PAYLOAD_TOO_LARGE)] {
+        for (encoding, limit) in [(Some("zstd"), limits::BATCH_COMPRESSED_BYTES), (None, limits::BATCH_INFLATED_BYTES)] {
+            assert_eq!(post(encoding, vec![b'x'; limit.strict_add_signed(bytes)]).await, status, "{bytes} {encoding:?}");
+        }
     }
     let bomb = zstd::encode_all(&vec![b' '; limits::BATCH_INFLATED_BYTES + 1][..], 1).unwrap();
     assert_eq!(post(Some("zstd"), bomb).await, StatusCode::PAYLOAD_TOO_LARGE);

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wire_model::limits::{MESSAGE_BYTES, REASON_CHARS};
-use wire_model::{Form, HostReport, with_removed};
+use wire_model::{Form, HostReport, Packed, with_removed};
 
 const NOW_MS: i64 = 1_795_184_000_000;
 /// In no JSON text: behind it stands an edit of the message before it.
@@ -26,8 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
     let (form, figures) = Form::decode(message, NOW_MS).unwrap();
     assert_eq!(form.report(&figures), report);
     let edited = edited(message, edit);
-    if let Some((figures, packed)) = form.pack(&edited, NOW_MS) {
-        let report = HostReport::decode(&edited, NOW_MS);
+    if let Some(Packed { figures, packed, length }) = form.pack(&edited, NOW_MS) {
+        let report = HostReport::decode(&edited[..length], NOW_MS);
         assert_eq!(report, Ok(form.report(&figures)));
         if let Some(packed) = packed {
             assert_eq!(HostReport::decode(&form.message(&packed).unwrap(), NOW_MS), report);

@@ -84,6 +84,9 @@ pub struct IngestConfig {
     #[arg(long, env = "LOADGEN_BATCH_BYTES", default_value_t = 1024 * 1024,
         value_parser = clap::value_parser!(u32).range(1..=BATCH_INFLATED_BYTES as i64 / 2))]
     pub batch_bytes: u32,
+    /// Posts batches as they are, uncompressed: cheaper where the backend is on the same machine
+    #[arg(long, env = "LOADGEN_UNCOMPRESSED")]
+    pub uncompressed: bool,
 }
 
 impl Config {

@@ -62,6 +62,18 @@ pub struct Figures {
     pub values: Vec<f64>,
 }
 
+/// A message that a form fits.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// What stands in its blanks,
+    pub figures: Figures,
+    /// and that once more: from it and a message of the form the report can be read again. `None` when a number is written in more than
+    /// 255 characters.
+    pub packed: Option<Vec<u8>>,
+    /// Bytes of the message.
+    pub length: usize,
+}
+
 impl Form {
     /// Decodes and checks a message as [`HostReport::decode`] does, and keeps its form.
     pub fn decode(message: &[u8], now_ms: i64) -> Result<(Form, Figures), ReportError> {
@@ -115,26 +127,23 @@ impl Form {
     /// What a message has in the blanks of this form; `None` when it is not of this form, or no report that may be taken: that is for
     /// [`decode`](Form::decode) to say.
     pub fn read(&self, message: &[u8], now_ms: i64) -> Option<Figures> {
-        self.walk(message, now_ms, |_, _, _| {})
+        self.walk(message, now_ms, |_, _, _| {}).filter(|(_, length)| *length == message.len()).map(|(figures, _)| figures)
     }
 
-    /// As [`read`](Form::read), with what stands in the blanks packed: from it and a message of this form the report can be read again.
-    /// It is `None` when a number is written in more than 255 characters.
-    pub fn pack(&self, message: &[u8], now_ms: i64) -> Option<(Figures, Option<Vec<u8>>)> {
+    /// As [`read`](Form::read), of a message at the start of `bytes`, and with what stands in the blanks packed.
+    pub fn pack(&self, bytes: &[u8], now_ms: i64) -> Option<Packed> {
         let mut packer = Packer::default();
-        let figures = self.walk(message, now_ms, |base, number, text| packer.push(base, number, text))?;
-        Some((figures, packer.finish()))
+        let (figures, length) = self.walk(bytes, now_ms, |base, number, text| packer.push(base, number, text))?;
+        Some(Packed { figures, length, packed: packer.finish() })
     }
 
-    /// Goes through the blanks of a message with what the form has there, what the message has, and its text.
+    /// Goes through the blanks of a message with what the form has there, what the message has, and its text. Figures and length of the
+    /// message.
     #[inline]
-    fn walk(&self, message: &[u8], now_ms: i64, mut each: impl FnMut(Decimal, Decimal, &[u8])) -> Option<Figures> {
-        if message.len() > limits::MESSAGE_BYTES {
-            return None;
-        }
+    fn walk(&self, bytes: &[u8], now_ms: i64, mut each: impl FnMut(Decimal, Decimal, &[u8])) -> Option<(Figures, usize)> {
         let (mut id, mut at) = (ReportId::default(), 0);
         let mut values = Vec::with_capacity(self.blanks.len());
-        let (mut text, mut rest) = (&*self.text, message);
+        let (mut text, mut rest) = (&*self.text, bytes);
         let mut begin = 0;
         for blank in &self.blanks {
             let same;
@@ -162,9 +171,10 @@ impl Form {
             each(blank.base, decimal, number);
             rest = behind;
         }
+        let length = bytes.len() - rest.strip_prefix(text)?.len();
         let is_new_epoch = self.previous.is_none_or(|previous| previous.epoch < id.epoch);
         let is_time = at > 0 && at.saturating_sub(now_ms) <= limits::FUTURE_MS;
-        (rest == text && is_new_epoch && is_time).then_some(Figures { id, at, values })
+        (length <= limits::MESSAGE_BYTES && is_new_epoch && is_time).then_some((Figures { id, at, values }, length))
     }
 
     /// A report that was packed by this form; `None` when it was not.

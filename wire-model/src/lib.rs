@@ -18,7 +18,7 @@ mod validate;
 
 pub use container_identity::{IDENTITY_CHARS, container_identities};
 pub use decode::ReportError;
-pub use form::{Figures, Form, guess_host_id};
+pub use form::{Figures, Form, Packed, guess_host_id};
 pub use ingest::{IngestBatch, IngestReceipt, IngestRecord, Rejection};
 pub use pipeline::{ConsumerStatus, PartitionStatus, SkippedRecords};
 pub use report::{

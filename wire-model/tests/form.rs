@@ -25,9 +25,10 @@ fn agrees(form: &Form, message: &[u8]) -> bool {
 
 /// What was packed is the message again, also where only the text of the form's first message is left.
 fn packs(form: &Form, message: &[u8], figures: &Figures) {
-    let (as_read, packed) = form.pack(message, NOW).unwrap();
-    assert!(same(&as_read, figures));
-    let Some(packed) = packed else { return assert!(message.len() > 255) };
+    let in_front = form.pack(&[message, b",{}"].concat(), NOW).unwrap();
+    assert!(same(&in_front.figures, figures));
+    assert_eq!(in_front.length, message.len());
+    let Some(packed) = in_front.packed else { return assert!(message.len() > 255) };
     assert!(same(&form.unpack(&packed).unwrap(), figures));
     let again = form.message(&packed).unwrap();
     assert_eq!(tight(&again), tight(message));

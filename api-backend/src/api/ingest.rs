@@ -1,15 +1,15 @@
 //! `POST /ingest`.
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use wire_model::IngestReceipt;
+use wire_model::{IngestReceipt, limits};
 
 use super::{App, BATCH_WAIT, BATCHES, Problem, extract};
 use crate::ingest::BatchError;
 
 /// Answers after COMMIT: what the receipt counts as stored or duplicate need never be sent again.
-pub(super) async fn ingest(State(app): State<App>, request: Request) -> Result<Json<IngestReceipt>, Problem> {
+pub(super) async fn ingest(State(app): State<App>, mut request: Request) -> Result<Json<IngestReceipt>, Problem> {
     let headers = request.headers();
     // a form of another site could send plain text to a backend that is open on loopback, but not this without asking first
     let is_json = headers
@@ -24,6 +24,8 @@ pub(super) async fn ingest(State(app): State<App>, request: Request) -> Result<J
         Some(b"zstd") => true,
         Some(_) => return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is neither zstd nor identity")),
     };
+    let limit = if zstd { limits::BATCH_COMPRESSED_BYTES } else { limits::BATCH_INFLATED_BYTES };
+    DefaultBodyLimit::max(limit).apply(&mut request);
     // before the body is read, so that what waits takes no memory
     let _place = tokio::time::timeout(BATCH_WAIT, app.batches.acquire())
         .await

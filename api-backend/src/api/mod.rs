@@ -39,7 +39,6 @@ use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
-use wire_model::limits;
 
 pub use cors::Origins;
 pub use extract::BODY_TIMEOUT;
@@ -113,7 +112,7 @@ impl App {
 /// All routes.
 pub fn router(app: App) -> Router {
     let ingest = Router::new()
-        .route("/ingest", post(ingest::ingest).layer(DefaultBodyLimit::max(limits::BATCH_COMPRESSED_BYTES)))
+        .route("/ingest", post(ingest::ingest))
         .route("/pipeline/consumers", post(consumers::report_consumer).layer(DefaultBodyLimit::max(consumers::STATUS_BYTES)))
         .layer(middleware::from_fn(end_in_time))
         .route_layer(middleware::from_fn_with_state(app.clone(), access::require_ingest_token));

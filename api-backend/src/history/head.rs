@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_form_is_told_when_it_is_another_one() {
         let (form, _) = Form::decode(REPORT.as_bytes(), NOW).unwrap();
-        let pack = |seq| packed_payload(7, &form.pack(numbered(seq).as_bytes(), NOW).unwrap().1.unwrap());
+        let pack = |seq| packed_payload(7, &form.pack(numbered(seq).as_bytes(), NOW).unwrap().packed.unwrap());
         let stopped = deflated(&REPORT.replace("running", "exited"));
         let mut reader = HeadReader::new([(7, deflated(REPORT))].into()).unwrap();
         let mut read = |payload: &[u8]| {

@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use wire_model::{Figures, Form, IngestBatch, limits};
+use wire_model::{Figures, Form, IngestBatch, ReportError, limits};
 
 use super::body::Body;
 use super::forms::{Forms, Message};
 use super::name::ReportName;
+use super::records::{Next, Records};
 use crate::history::deflate;
 
 /// A batch, decoded and checked.
@@ -69,6 +70,35 @@ impl DecodedBatch {
         } else {
             body
         };
+        match DecodedBatch::in_one_pass(json, forms, now_ms) {
+            Some(decoded) => decoded,
+            None => DecodedBatch::by_serde(json, forms, now_ms),
+        }
+    }
+
+    /// Of a body as consumers write it; `None` for every other, which may be one all the same.
+    fn in_one_pass(json: &[u8], forms: &Forms, now_ms: i64) -> Option<Result<DecodedBatch, BatchError>> {
+        let (partition, mut records) = Records::open(json)?;
+        let mut decoded = DecodedBatch { partition, reports: Vec::new(), rejected: Vec::new() };
+        while let Next::Record(offset) = records.next()? {
+            if decoded.len() == limits::BATCH_RECORDS {
+                return None;
+            }
+            let (text, read) = match forms.read_start(records.rest(), now_ms) {
+                Some((message, length)) => (records.take(length)?, Ok(message)),
+                None => {
+                    let text = records.value()?.get().as_bytes();
+                    (text, forms.read(text, now_ms))
+                }
+            };
+            if let Err(error) = decoded.add(offset, text, read) {
+                return Some(Err(error));
+            }
+        }
+        Some(Ok(decoded))
+    }
+
+    fn by_serde(json: &[u8], forms: &Forms, now_ms: i64) -> Result<DecodedBatch, BatchError> {
         let batch: IngestBatch =
             serde_json::from_slice(json).map_err(|error| BatchError::Malformed(format!("the body is no batch: {error}")))?;
         if batch.records.len() > limits::BATCH_RECORDS {
@@ -80,24 +110,30 @@ impl DecodedBatch {
         }
         let mut decoded =
             DecodedBatch { partition: batch.partition, reports: Vec::with_capacity(batch.records.len()), rejected: Vec::new() };
-        let failed = |error: std::io::Error| BatchError::Failed(format!("a report cannot be compressed: {error}"));
         for record in batch.records {
             let message = record.report.get().as_bytes();
-            match forms.read(message, now_ms) {
-                Ok(Message { form, figures, packed }) => {
-                    let body = match packed {
-                        Some(packed) => Body::Packed(packed),
-                        None => Body::Whole(deflate(message).map_err(failed)?),
-                    };
-                    decoded.reports.push(DecodedReport { offset: record.offset, form, figures, body });
-                }
-                Err(error) => {
-                    let name = ReportName::of_message(message);
-                    decoded.rejected.push(RejectedReport { offset: record.offset, reason: error.to_string(), name });
-                }
-            }
+            decoded.add(record.offset, message, forms.read(message, now_ms))?;
         }
         Ok(decoded)
+    }
+
+    fn len(&self) -> usize {
+        self.reports.len() + self.rejected.len()
+    }
+
+    fn add(&mut self, offset: i64, text: &[u8], read: Result<Message, ReportError>) -> Result<(), BatchError> {
+        match read {
+            Ok(Message { form, figures, packed }) => {
+                let failed = |error: std::io::Error| BatchError::Failed(format!("a report cannot be compressed: {error}"));
+                let body = packed.map_or_else(|| deflate(text).map(Body::Whole), |packed| Ok(Body::Packed(packed)));
+                self.reports.push(DecodedReport { offset, form, figures, body: body.map_err(failed)? });
+            }
+            Err(error) => {
+                let name = ReportName::of_message(text);
+                self.rejected.push(RejectedReport { offset, reason: error.to_string(), name });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,7 +155,8 @@ mod tests {
     use wire_model::HostReport;
 
     const NOW: i64 = 1_795_184_000_000;
-    const REPORT: &str = include_str!("../../../wire-model/golden/host-report.json");
+    /// Without the line break at its end.
+    const REPORT: &str = include_str!("../../../wire-model/golden/host-report.json").trim_ascii();
 
     fn body(records: &str) -> String {
         format!(r#"{{"topic":"t","partition":0,"records":[{records}]}}"#)
@@ -145,6 +182,55 @@ mod tests {
             let batch = body(&format!(r#"{{"offset":1,"report":"{}"}}"#, "x".repeat(padding)));
             let decoded = DecodedBatch::decode(&zstd::encode_all(batch.as_bytes(), 1).unwrap(), true, &Forms::default(), NOW);
             assert_eq!(decoded.is_ok(), ok, "{bytes}");
+        }
+    }
+
+    /// Of each report what becomes of it.
+    fn told(decoded: &DecodedBatch) -> (i32, Vec<(i64, HostReport)>, Vec<(i64, &str)>) {
+        let reports = decoded.reports.iter().map(|report| (report.offset, report.form.report(&report.figures))).collect();
+        (decoded.partition, reports, decoded.rejected.iter().map(|rejected| (rejected.offset, &*rejected.reason)).collect())
+    }
+
+    #[test]
+    fn in_one_pass_a_body_says_what_it_says() {
+        let another = REPORT.replace("\"seq\":1234", "\"seq\":1235");
+        let stopped = REPORT.replace("running", "exited");
+        let record = |offset: i64, report: &str| format!(r#"{{"offset":{offset},"report":{}}}"#, report);
+        let [first, second, third] = [record(1, REPORT), record(-2, &another), record(3, &stopped)];
+        let forms = Forms::default();
+        forms.read(REPORT.as_bytes(), NOW).unwrap();
+        for (body, in_one_pass) in [
+            (body(""), true),
+            (body(&first), true),
+            (body(&[first.clone(), second.clone(), third.clone(), second.clone()].join(",")), true),
+            (body(&[&second, r#"{"offset":4,"report":{"schema":9}}"#, &first].join(",")), true),
+            (body(&[&second, r#"{"offset":4,"report":17}"#].join(",")), true),
+            (body(&[&second, r#"{"offset":4,"report":null}"#].join(",")), true),
+            (body(&first).replace(r#""offset":1"#, r#""offset": 1"#), true),
+            (body(&[first.clone(), second.clone()].join(", ")), false),
+            (format!("{} ", body(&first)), false),
+            (body(&first).replace(r#""partition":0"#, r#""partition": 0"#), true),
+            (body(&first).replace(r#""partition":0,"#, r#""partition":0,"more":1,"#), false),
+        ] {
+            let one = DecodedBatch::in_one_pass(body.as_bytes(), &forms, NOW);
+            let other = DecodedBatch::by_serde(body.as_bytes(), &forms, NOW).unwrap();
+            assert_eq!(one.is_some(), in_one_pass, "{body}");
+            if let Some(one) = one {
+                assert_eq!(told(&one.unwrap()), told(&other), "{body}");
+            }
+        }
+        // whatever is damaged, it says nothing else
+        let whole = body(&[first, second].join(","));
+        let edges = [0..60, whole.len() / 2 - 40..whole.len() / 2 + 40, whole.len() - 40..whole.len()];
+        for at in edges.into_iter().flatten() {
+            for byte in [b" ", b",", b"}", b"]", b"1", b"\"", &b""[..]] {
+                let mut damaged = whole.clone().into_bytes();
+                damaged.splice(at..=at, byte.iter().copied());
+                if let Some(one) = DecodedBatch::in_one_pass(&damaged, &forms, NOW) {
+                    let other = DecodedBatch::by_serde(&damaged, &forms, NOW).unwrap();
+                    assert_eq!(told(&one.unwrap()), told(&other), "{at}");
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wire_model::{Figures, Form, ReportError, guess_host_id};
+use wire_model::{Figures, Form, Packed, ReportError, guess_host_id};
 
 /// Bytes of the forms that are kept, nearly: 10 kB a form with twenty containers, more where they have many labels.
 pub const FORMS_BYTES: usize = 256 * 1024 * 1024;
@@ -37,19 +37,24 @@ pub struct Message {
 impl Forms {
     /// Decodes and checks a message, as [`Form::decode`] does. When it is of the form of one before, it comes packed by that, too.
     pub fn read(&self, message: &[u8], now_ms: i64) -> Result<Message, ReportError> {
-        let host = guess_host_id(message);
-        let known = host.and_then(|host| self.lock().get(host));
-        if let Some(form) = known
-            && let Some((figures, packed)) = form.pack(message, now_ms)
+        if let Some((read, length)) = self.read_start(message, now_ms)
+            && length == message.len()
         {
-            return Ok(Message { form, figures, packed });
+            return Ok(read);
         }
         let (form, figures) = Form::decode(message, now_ms)?;
         let form = Arc::new(form);
-        if let Some(host) = host {
+        if let Some(host) = guess_host_id(message) {
             self.lock().keep(host.into(), Arc::clone(&form));
         }
         Ok(Message { form, figures, packed: None })
+    }
+
+    /// The message at the start of `bytes` with its length, if it is of the form of one before. It need not be known where it ends.
+    pub fn read_start(&self, bytes: &[u8], now_ms: i64) -> Option<(Message, usize)> {
+        let form = self.lock().get(guess_host_id(bytes)?)?;
+        let Packed { figures, packed, length } = form.pack(bytes, now_ms)?;
+        Some((Message { form, figures, packed }, length))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Generations> {

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use loadgen::{Config, Fleet};
 use service_runtime::config::read_with;
+use wire_model::limits::BATCH_INFLATED_BYTES;
 use wire_model::{CONTAINER_TABLE, Cell, HostReport, is_metric};
 
 /// The recording of the project.
 pub const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../loadgen/recordings/host.jsonl.zst");
 
 const INTERVAL_MS: i64 = 2_000;
+/// Of a batch: the most that loadgen posts, near a thousand reports.
+const BATCH_BYTES: usize = BATCH_INFLATED_BYTES / 2;
 
 /// How many hosts, how long, and with how many of the recorded containers.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,9 @@ impl Play {
             format!("--duration-seconds={}", self.seconds),
             format!("--backfill-hours={hours}"),
             "--jitter-ms=3".to_owned(),
+            // as many reports as a batch may have, in the order of LOAD DATA's transactions
+            format!("--batch-bytes={BATCH_BYTES}"),
+            "--uncompressed".to_owned(),
         ]
     }
 

@@ -19,9 +19,20 @@ pub(crate) struct Report {
     pub(crate) message: Vec<u8>,
 }
 
-/// The body of `POST /api/v1/ingest` ([`wire_model::IngestBatch`]), compressed; messages are JSON and go into it as they are.
-pub(super) fn body(partition: i32, first_offset: i64, reports: &[Report]) -> io::Result<Bytes> {
+/// The body of `POST /api/v1/ingest` ([`wire_model::IngestBatch`]); messages are JSON and go into it as they are.
+pub(super) fn body(partition: i32, first_offset: i64, reports: &[Report], uncompressed: bool) -> io::Result<Bytes> {
+    if uncompressed {
+        let bytes = reports.iter().map(|report| report.message.len() + RECORD_FRAME_BYTES).sum::<usize>();
+        let mut body = Vec::with_capacity(bytes + RECORD_FRAME_BYTES);
+        write_body(&mut body, partition, first_offset, reports)?;
+        return Ok(body.into());
+    }
     let mut body = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+    write_body(&mut body, partition, first_offset, reports)?;
+    Ok(body.finish()?.into())
+}
+
+fn write_body(body: &mut impl Write, partition: i32, first_offset: i64, reports: &[Report]) -> io::Result<()> {
     write!(body, r#"{{"topic":"{TOPIC}","partition":{partition},"records":["#)?;
     for (offset, report) in (first_offset..).zip(reports) {
         let comma = if offset > first_offset { "," } else { "" };
@@ -29,8 +40,7 @@ pub(super) fn body(partition: i32, first_offset: i64, reports: &[Report]) -> io:
         body.write_all(&report.message)?;
         body.write_all(b"}")?;
     }
-    body.write_all(b"]}")?;
-    Ok(body.finish()?.into())
+    body.write_all(b"]}")
 }
 
 /// A receipt that does not add up is of another batch.
@@ -58,7 +68,8 @@ mod tests {
         };
         for count in 0..3 {
             let reports: Vec<Report> = (0..count).map(report).collect();
-            let text = zstd::decode_all(&body(3, 40, &reports).unwrap()[..]).unwrap();
+            let text = zstd::decode_all(&body(3, 40, &reports, false).unwrap()[..]).unwrap();
+            assert_eq!(body(3, 40, &reports, true).unwrap(), text);
             let batch: IngestBatch<'_> = serde_json::from_slice(&text).unwrap();
             assert_eq!((&*batch.topic, batch.partition, batch.records.len()), (TOPIC, 3, reports.len()));
             for (record, report) in batch.records.iter().zip(&reports) {

@@ -9,6 +9,8 @@ use reqwest::{StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use wire_model::IngestReceipt;
 
+use crate::config::IngestConfig;
+
 const ROUTE: [&str; 3] = ["api", "v1", "ingest"];
 /// A consumer's patience.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,6 +24,7 @@ pub(super) struct Client {
     url: Url,
     /// Marked as sensitive.
     token: Option<HeaderValue>,
+    uncompressed: bool,
 }
 
 /// What became of a post.
@@ -36,7 +39,7 @@ pub(super) enum Answer {
 }
 
 impl Client {
-    pub(super) fn new(base: &Url, token: Option<&SecretString>) -> anyhow::Result<Client> {
+    pub(super) fn new(base: &Url, config: &IngestConfig) -> anyhow::Result<Client> {
         let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).redirect(redirect::Policy::none()).no_proxy().build()?;
         let mut url = base.clone();
         url.path_segments_mut().ok().context("the URL has no path")?.pop_if_empty().extend(ROUTE);
@@ -46,13 +49,15 @@ impl Client {
             value.set_sensitive(true);
             Ok(value)
         };
-        Ok(Client { http, url, token: token.map(header).transpose()? })
+        let token = config.ingest_token.as_ref().map(header).transpose()?;
+        Ok(Client { http, url, token, uncompressed: config.uncompressed })
     }
 
     /// Posts an encoded batch once.
     pub(super) async fn post(&self, body: Bytes) -> Answer {
+        let encoding = if self.uncompressed { "identity" } else { "zstd" };
         let mut request =
-            self.http.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, "zstd");
+            self.http.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, encoding);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token);
         }

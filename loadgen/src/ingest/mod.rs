@@ -29,7 +29,7 @@ pub(crate) struct Posts {
 
 impl Posts {
     pub(crate) fn start(config: &Config, url: &Url, tally: &Arc<Tally>) -> anyhow::Result<Posts> {
-        let client = Client::new(url, config.ingest.ingest_token.as_ref())?;
+        let client = Client::new(url, &config.ingest)?;
         let start = |partition| {
             // one batch waits while another is on its way
             let (reports, waiting) = mpsc::channel(BATCH_RECORDS);

@@ -7,7 +7,7 @@ use service_runtime::backoff;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use wire_model::IngestReceipt;
-use wire_model::limits::{BATCH_COMPRESSED_BYTES, BATCH_RECORDS};
+use wire_model::limits::{BATCH_COMPRESSED_BYTES, BATCH_INFLATED_BYTES, BATCH_RECORDS};
 
 use super::batch::{RECORD_FRAME_BYTES, Report, body, check};
 use super::client::{Answer, Client};
@@ -24,6 +24,7 @@ pub(super) struct Worker {
     /// Of the next record.
     offset: i64,
     batch_bytes: usize,
+    uncompressed: bool,
     /// After which a batch has failed.
     patience: Duration,
     client: Client,
@@ -33,7 +34,8 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(partition: i32, config: &Config, client: Client, tally: Arc<Tally>) -> Worker {
         let patience = Duration::from_secs(config.delivery_seconds);
-        Worker { partition, offset: 0, batch_bytes: config.ingest.batch_bytes as usize, patience, client, tally }
+        let (batch_bytes, uncompressed) = (config.ingest.batch_bytes as usize, config.ingest.uncompressed);
+        Worker { partition, offset: 0, batch_bytes, uncompressed, patience, client, tally }
     }
 
     /// Posts until there is nobody left who sends.
@@ -80,8 +82,9 @@ impl Worker {
 
     /// `None` if the batch is too large; the error of the last try if no other was left.
     async fn post(&self, chunk: &[Report]) -> Result<Option<IngestReceipt>, String> {
-        let body = body(self.partition, self.offset, chunk).map_err(|error| format!("compress a batch: {error}"))?;
-        if body.len() > BATCH_COMPRESSED_BYTES {
+        let body =
+            body(self.partition, self.offset, chunk, self.uncompressed).map_err(|error| format!("compress a batch: {error}"))?;
+        if body.len() > if self.uncompressed { BATCH_INFLATED_BYTES } else { BATCH_COMPRESSED_BYTES } {
             return Ok(None);
         }
         let began_at = Instant::now();
