@@ -10,6 +10,8 @@ use wire_model::limits;
 /// [`BATCH_COMPRESSED_BYTES`](limits::BATCH_COMPRESSED_BYTES) (what does not compress is checked again before it is sent),
 /// and a partition with a backlog needs no more memory than this, twice.
 pub(crate) const BATCH_BYTES: usize = 1024 * 1024;
+/// When this many wait, the next batch is full: somewhat earlier than [`BATCH_BYTES`], at which the partition is paused.
+const ENOUGH_BYTES: usize = BATCH_BYTES / 4 * 3;
 /// How long the first record waits for others.
 pub(crate) const LINGER: Duration = Duration::from_millis(10);
 /// What the body has around each record: `{"offset":-9223372036854775808,"report":…},`
@@ -52,6 +54,7 @@ pub(crate) fn header_bytes(header: &Header<'_, &[u8]>) -> usize {
 pub(crate) struct Pending {
     records: VecDeque<Waiting>,
     bytes: usize,
+    rests_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -76,12 +79,17 @@ impl Pending {
         self.bytes
     }
 
-    /// When the next batch should go: at once when it is full, [`LINGER`] after its first record came when it is not,
-    /// never when there is none.
+    /// Only a full batch goes before this, from now on.
+    pub(crate) fn rest(&mut self, until: Option<Instant>) {
+        self.rests_until = until;
+    }
+
+    /// When the next batch should go: at once when it is full, [`LINGER`] after its first record came and not before the rest is
+    /// over when it is not, never when there is none.
     pub(crate) fn ready_at(&self) -> Option<Instant> {
         let first_came_at = self.records.front()?.came_at;
-        let full = self.records.len() >= limits::BATCH_RECORDS || self.bytes >= BATCH_BYTES;
-        Some(if full { first_came_at } else { first_came_at + LINGER })
+        let full = self.records.len() >= limits::BATCH_RECORDS || self.bytes >= ENOUGH_BYTES;
+        if full { Some(first_came_at) } else { Some(first_came_at + LINGER).max(self.rests_until) }
     }
 
     /// The next batch: of one lap, at most [`BATCH_RECORDS`](limits::BATCH_RECORDS) and [`BATCH_BYTES`], but always one record
@@ -103,7 +111,10 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::load::{LONGEST_REST, Load};
 
     /// A record that counts as `bytes`.
     fn record(offset: i64, bytes: usize) -> Record {
@@ -148,15 +159,69 @@ mod tests {
     #[test]
     fn a_batch_is_ready_at_once_when_it_is_full() {
         let now = Instant::now();
-        let half = BATCH_BYTES / 2;
-        for (sizes, ready_at) in [
-            (vec![100; limits::BATCH_RECORDS - 1], now + LINGER),
-            (vec![100; limits::BATCH_RECORDS], now),
-            (vec![half, half - 1], now + LINGER),
-            (vec![half, half], now),
-            (vec![half, half + 1], now),
+        let half = ENOUGH_BYTES / 2;
+        let rested = now + LONGEST_REST;
+        for (sizes, lingers) in [
+            (vec![100; limits::BATCH_RECORDS - 1], true),
+            (vec![100; limits::BATCH_RECORDS], false),
+            (vec![half, half - 1], true),
+            (vec![half, half], false),
+            (vec![half, half + 1], false),
         ] {
-            assert_eq!(pending(sizes.clone(), now).ready_at(), Some(ready_at), "{} records", sizes.len());
+            let mut pending = pending(sizes.clone(), now);
+            for (rest, waits) in [(None, now + LINGER), (Some(rested), rested)] {
+                pending.rest(rest);
+                let expected = if lingers { waits } else { now };
+                assert_eq!(pending.ready_at(), Some(expected), "{} records, {rest:?}", sizes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_rest_adds_nothing_to_the_linger_that_outlasts_it() {
+        let now = Instant::now();
+        let mut pending = Pending::default();
+        pending.rest(Some(now));
+        assert_eq!(pending.ready_at(), None);
+        pending.push(record(0, 100), 0, now);
+        let nanosecond = Duration::from_nanos(1);
+        for (until, ready_at) in [
+            (now, now + LINGER),
+            (now + LINGER - nanosecond, now + LINGER),
+            (now + LINGER, now + LINGER),
+            (now + LINGER + nanosecond, now + LINGER + nanosecond),
+        ] {
+            pending.rest(Some(until));
+            assert_eq!(pending.ready_at(), Some(ready_at));
+        }
+    }
+
+    proptest! {
+        /// A worker that posts what is ready, as long as it is ready, with records coming meanwhile.
+        #[test]
+        fn no_batch_waits_for_longer_than_the_linger_or_the_longest_rest(
+            arrivals in prop::collection::vec((0..50_000_u64, 49..300_000_usize), 1..200),
+            posts in prop::collection::vec(0..400_000_u64, 1..20),
+        ) {
+            let start = Instant::now();
+            let (mut pending, mut load) = (Pending::default(), Load::new(start));
+            let mut took = posts.into_iter().cycle().map(Duration::from_micros);
+            // when the last record came; when the last post ended
+            let (mut now, mut idle_at) = (start, start);
+            for (offset, (then, bytes)) in (0..).zip(arrivals) {
+                now += Duration::from_micros(then);
+                while let Some(ready_at) = pending.ready_at().map(|at| at.max(idle_at)).filter(|at| *at < now) {
+                    let first_came_at = pending.records[0].came_at;
+                    prop_assert!(ready_at <= (first_came_at + LINGER).max(idle_at + LONGEST_REST));
+                    let (_, batch) = pending.take();
+                    let took = took.next().unwrap();
+                    idle_at = ready_at + took;
+                    pending.rest(Some(idle_at + load.posted(batch.len(), took, idle_at)));
+                }
+                pending.push(record(offset, bytes), 0, now);
+                let full = pending.records.len() >= limits::BATCH_RECORDS || pending.bytes() >= ENOUGH_BYTES;
+                prop_assert!(!full || pending.ready_at() <= Some(now), "a full batch waits");
+            }
         }
     }
 

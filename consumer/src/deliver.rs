@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -139,7 +140,13 @@ impl Forwarder {
     /// Posts once. A receipt is one for this chunk.
     async fn post(&self, partition: &Partition, body: Bytes, chunk: &[IngestRecord<'_>]) -> Answer {
         partition.promise.within(REQUEST_TIMEOUT);
-        match self.backend.post(body).await {
+        let began_at = Instant::now();
+        let answer = self.backend.post(body).await;
+        let now = Instant::now();
+        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        partition.rest(load.posted(chunk.len(), now - began_at, now));
+        drop(load);
+        match answer {
             Answer::Receipt(receipt) => match check_receipt(&receipt, chunk) {
                 Ok(()) => {
                     if receipt.stored > 0 {

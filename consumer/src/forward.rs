@@ -1,7 +1,7 @@
 //! A partition's worker: batch, post, dead letters, offset; one batch in flight.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use service_runtime::Shutdown;
@@ -11,6 +11,7 @@ use crate::backend::{Backend, REQUEST_TIMEOUT};
 use crate::batch::Record;
 use crate::dead_letters::{DeadLetter, DeadLetters, Kind};
 use crate::deliver::Delivery;
+use crate::load::Load;
 use crate::outages::Outages;
 use crate::partition::{Batch, Partition};
 use crate::sift::sift;
@@ -26,6 +27,7 @@ pub(crate) struct Forwarder {
     pub(crate) outages: Outages,
     /// Batches of which the backend has stored something.
     pub(crate) stored: AtomicU64,
+    pub(crate) load: Mutex<Load>,
     pub(crate) shutdown: Shutdown,
 }
 

@@ -14,6 +14,7 @@ mod dead_letters;
 mod deliver;
 mod forward;
 mod group;
+mod load;
 mod offsets;
 mod outages;
 mod partition;
@@ -28,8 +29,9 @@ mod topic;
 mod trial;
 mod watchdog;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use anyhow::Context;
 use service_runtime::config::secret_file;
@@ -42,6 +44,7 @@ use crate::assignment::Assignment;
 use crate::backend::{Backend, REQUEST_TIMEOUT};
 use crate::dead_letters::DeadLetters;
 use crate::forward::Forwarder;
+use crate::load::Load;
 use crate::outages::Outages;
 use crate::receive::Receiver;
 use crate::status::Reporter;
@@ -69,6 +72,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         topic: config.kafka.kafka_topic_name.clone(),
         outages: Outages::new("api", health.clone()),
         stored: AtomicU64::new(0),
+        load: Mutex::new(Load::new(Instant::now())),
         shutdown: shutdown.clone(),
     });
 

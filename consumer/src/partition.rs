@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rdkafka::TopicPartitionList;
@@ -123,6 +123,7 @@ impl Partition {
         if !state.paused && is_full(state.pending.bytes(), held) {
             self.change_flow(Flow::Pause).context("pause a partition")?;
             state.paused = true;
+            state.pending.rest(None);
         }
         if state.pending.ready_at() != ready_before {
             self.arrived.notify_one();
@@ -155,6 +156,14 @@ impl Partition {
         }
         let bytes = records.iter().map(Record::bytes).sum();
         Ok(Batch { records, lap, _held: Held(Arc::clone(&self.held), bytes) })
+    }
+
+    /// The next batch waits so long from now, unless it is full before.
+    pub(crate) fn rest(&self, time: Duration) {
+        let mut state = self.lock();
+        // nothing would come meanwhile
+        let until = (!state.paused).then(|| Instant::now() + time);
+        state.pending.rest(until);
     }
 
     /// Everything in the batch up to and with `offset` is accepted: it will be committed.
@@ -249,6 +258,7 @@ enum Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::LINGER;
     use crate::watchdog::Watchdog;
 
     #[test]
@@ -265,6 +275,24 @@ mod tests {
         ] {
             assert_eq!((is_full(waiting, held), is_drained(waiting, held)), (full, drained), "{waiting} of {held}");
         }
+    }
+
+    #[test]
+    fn a_paused_partition_does_not_rest() {
+        let half = Record { payload: Some(vec![0; FULL_BYTES / 2]), ..record(1) };
+        let held = Arc::new(AtomicUsize::new(ALL_FULL_BYTES));
+        let partition = Partition::new("topic", 0, None, Weak::new(), held, promise());
+        let is_ready_by = |time: Instant| partition.lock().pending.ready_at().is_some_and(|at| at <= time);
+        let hour = Duration::from_secs(3_600);
+        partition.push(record(0)).unwrap();
+        partition.rest(hour);
+        let soon = Instant::now() + LINGER;
+        assert!(!is_ready_by(soon));
+        // less than a full batch, and more than its share
+        partition.push(half).unwrap();
+        assert!(is_ready_by(soon), "it was paused while it rested");
+        partition.rest(hour);
+        assert!(is_ready_by(soon), "it was paused before");
     }
 
     fn promise() -> Promise {

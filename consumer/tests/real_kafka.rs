@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use consumer::DEAD_LETTER_MESSAGE_BYTES;
 use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
@@ -48,6 +48,35 @@ async fn missing_topics_are_created_and_take_what_they_must() {
     let letters = kafka.dead_letters();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].payload.as_deref(), Some(largest.as_bytes()));
+    consumer.stop().await;
+}
+
+// the backend's sleep blocks as many threads as there are partitions
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn batches_grow_while_the_backend_is_laden() {
+    let kafka = Kafka::new(&real_cluster(), &new_topic("laden"));
+    let backend = Backend::start(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        Reply::Accept
+    })
+    .await;
+    let consumer = Running::start(&kafka.servers, &kafka.topic, &backend.url);
+    eventually("the topic is there", async || (kafka.committed(3) == [None; 3]).then_some(())).await;
+    kafka.write_many(3, 30).await;
+    eventually("the first reports", async || (backend.count() >= 30).then_some(())).await;
+    let (first, began_at) = (backend.accepted().len() as u32, Instant::now());
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..100 {
+        ticks.tick().await;
+        kafka.write_many(3, 30).await;
+    }
+    eventually("all reports", async || (backend.count() >= 3_030).then_some(())).await;
+    let took = began_at.elapsed();
+    let each: Vec<i64> = (0..1_010).collect();
+    assert_eq!(backend.offsets(), (0..3).map(|partition| (partition, each.clone())).collect());
+    let posts = backend.accepted().len() as u32 - first;
+    // three that do not rest keep the backend busy: one posts every 30 ms then
+    assert!(took * 3 / posts >= Duration::from_millis(50), "{posts} posts of three partitions in {took:?}");
     consumer.stop().await;
 }
 
