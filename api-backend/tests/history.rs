@@ -12,7 +12,9 @@ use std::task::Poll;
 
 use api_backend::history::removal::{Limits, Removal};
 use api_backend::history::rollup::{self, RolledUp};
-use api_backend::history::{Detail, QUARTER_MS, Series, SeriesQuery, day_of, existing, read_series, seal};
+use api_backend::history::{
+    Detail, QUARTER_MS, Series, SeriesQuery, TopMachine, day_of, existing, over_range, read_series, seal,
+};
 use api_backend::store::machines::MachineRow;
 use api_backend::store::{self, Store};
 use support::{Backend, Database, on_every_database, report};
@@ -168,6 +170,50 @@ impl Rig {
         }
     }
 
+    /// The greatest over ranges against the model; all but the newest report of each host is sealed.
+    async fn check_top(&mut self, what: &str) {
+        let somewhere = self.first_day + self.rng.i64(0..2 * DAY);
+        let mut ranges = vec![
+            (somewhere, somewhere + 3 * 3_600_000),
+            (somewhere, somewhere + DAY),
+            (somewhere, somewhere + 2 * DAY),
+            (self.first_day, self.first_day + DAY),
+        ];
+        if self.count("rollups_due").await == 0 {
+            ranges.push((somewhere, somewhere + 2 * DAY + 1));
+        }
+        for (from, to) in ranges {
+            for metric in [CPU, MEMORY, FULL] {
+                let mut snapshot = self.store.snapshot().await.unwrap();
+                let (first, end, top) = over_range(&mut snapshot, metric, from, to).await.unwrap();
+                snapshot.rollback().await.unwrap();
+                let width = if to - from > 2 * DAY { DAY } else { QUARTER_MS };
+                assert_eq!((first, end), (from - from % width, (to + width - 1) / width * width), "{what}");
+                let mut found = BTreeMap::new();
+                for of in top {
+                    let TopMachine::Id(id) = of.machine else { unreachable!("a range has numbers of machines") };
+                    assert_eq!(of.device.as_deref(), (metric == FULL).then_some("/"), "{what}");
+                    assert_eq!(found.insert(id, of.values), None, "{what}: once each");
+                }
+                for ((host, identity, _), samples) in self.model.iter().filter(|((.., of), _)| *of == metric) {
+                    let newest = *self.model[&(*host, "", CPU)].keys().next_back().unwrap();
+                    let values: Vec<f64> = samples.range(first..end.min(newest)).map(|(_, value)| *value).collect();
+                    let found = found.remove(&self.machine(*host, identity).await.machine_id);
+                    let what = format!("{what}: {host} {identity} {metric} in {from}..{to}");
+                    let Some([min, avg, max]) = found else {
+                        assert_eq!(values, [] as [f64; 0], "{what}: nothing came");
+                        continue;
+                    };
+                    assert_eq!(min, values.iter().copied().fold(f64::INFINITY, f64::min), "{what}");
+                    assert_eq!(max, values.iter().copied().fold(f64::NEG_INFINITY, f64::max), "{what}");
+                    let mean = values.iter().sum::<f64>() / values.len() as f64;
+                    assert!((avg - mean).abs() <= 0.000_051, "{what}: {avg} is not {mean}");
+                }
+                assert!(found.is_empty(), "{what}: {found:?}");
+            }
+        }
+    }
+
     fn compare(&self, samples: &BTreeMap<i64, f64>, query: &SeriesQuery, series: &[Series], what: &str) {
         let Some(series) = series.first() else {
             assert_eq!(samples.range(query.from..query.to).count(), 0, "{what}: nothing came for {query:?}");
@@ -251,10 +297,12 @@ async fn series_are_those_of_a_naive_model() {
         rig.seal(i64::MAX).await;
         rig.cut_off(i64::MAX).await;
         rig.check("sealed").await;
+        rig.check_top("sealed").await;
         rig.roll_up(i64::MAX).await;
         assert_eq!(rig.count("rollups_due").await, 0);
         assert_eq!(rig.count("reports").await, HOSTS.len() as i64, "the newest report of each host stays");
         rig.check("all folded").await;
+        rig.check_top("all folded").await;
 
         // a folded day changes once more
         let times = vec![day(&rig, 1) + 3 * MINUTE + 1, day(&rig, 1) + 20 * MINUTE + 1];
@@ -262,6 +310,7 @@ async fn series_are_those_of_a_naive_model() {
         rig.check("late for a folded day").await;
         rig.seal(i64::MAX).await;
         rig.check("a day to be folded again").await;
+        rig.check_top("a day to be folded again").await;
         assert_eq!(rig.roll_up(i64::MAX).await, 1);
         rig.check("folded again").await;
 
@@ -269,6 +318,7 @@ async fn series_are_those_of_a_naive_model() {
         rig.remove(day(&rig, 2)).await;
         assert!(rig.count("chunks").await < first_chunks);
         rig.check("removed").await;
+        rig.check_top("removed").await;
         rig.backend.stop().await;
     })
     .await;

@@ -1,7 +1,8 @@
 //! Values folded into equal stretches of time, aligned to the clock so that they do not move between two queries.
 
-use super::chunk::Summary;
+use super::chunk::{Column, Points, Summary};
 use super::scale::Scale;
+use super::time::SLOT_MS;
 
 /// The values of one stretch, in units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,6 +46,23 @@ impl Bucket {
         self.sum += other.sum;
         self.count += other.count;
     }
+}
+
+/// The points of a folded column of the day that begins at `day_at`.
+pub(super) fn of_day(day_at: i64, column: &Column) -> impl Iterator<Item = Bucket> {
+    let vectors = match &column.points {
+        Points::Folded { min, avg, max, count } => Some((min, avg, max, count)),
+        Points::Samples(_) => None,
+    };
+    vectors.into_iter().flat_map(move |(min, avg, max, count)| {
+        column.places.iter().enumerate().map(move |(index, place)| Bucket {
+            start: day_at + i64::from(*place) * SLOT_MS,
+            min: min[index],
+            max: max[index],
+            sum: avg[index] * count[index],
+            count: count[index],
+        })
+    })
 }
 
 /// Width of a bucket so that [from, to) has at most `max_points` of them: a multiple of the interval.

@@ -18,6 +18,9 @@ const DIGITS_MAX: u8 = 15;
 /// Number of the first binary scale.
 const BINARY: u8 = 64;
 const BITS_MAX: u8 = 62;
+/// Powers of ten by their exponents: every one of them is exact.
+const POWERS: [f64; DIGITS_MAX as usize + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 impl Scale {
     /// Of a metric by its name.
@@ -54,8 +57,8 @@ impl Scale {
     pub(super) fn units(self, value: f64) -> f64 {
         let units = match self {
             Scale::AsIs => return value + 0.0,
-            Scale::Decimal(digits) => (value * 10f64.powi(digits.into())).round(),
-            Scale::Binary(bits) => (value / 2f64.powi(bits.into())).round(),
+            Scale::Decimal(digits) => (value * POWERS[usize::from(digits)]).round(),
+            Scale::Binary(bits) => (value / power_of_two(bits)).round(),
         };
         // not −0, and what is too large for the multiplication stays as large as it can be
         if units.is_finite() { units + 0.0 } else { f64::MAX.copysign(value) }
@@ -78,10 +81,14 @@ impl Scale {
     pub(super) fn value(self, units: f64) -> f64 {
         match self {
             Scale::AsIs => units,
-            Scale::Decimal(digits) => units / 10f64.powi(digits.into()),
-            Scale::Binary(bits) => units * 2f64.powi(bits.into()),
+            Scale::Decimal(digits) => units / POWERS[usize::from(digits)],
+            Scale::Binary(bits) => units * power_of_two(bits),
         }
     }
+}
+
+fn power_of_two(bits: u8) -> f64 {
+    (1u64 << bits) as f64
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use wire_model::{HostReport, catalog};
 
 use super::buckets::{self, Bucket};
 use super::chunk::{Axis, Head, Part, Points, parts_with};
-use super::gather::samples;
 use super::head::HeadReader;
 use super::plan::Plan;
 use super::scale::Scale;
@@ -119,7 +118,7 @@ pub async fn read_series(
     query: &SeriesQuery,
 ) -> Result<Vec<Series>, HistoryError> {
     let mut reading = Reading::new(machine, interval_ms, query);
-    let plan = Plan::of(connection, machine.host_key, (reading.from, reading.to), reading.width).await?;
+    let plan = Plan::of(connection, Some(machine.host_key), (reading.from, reading.to), reading.width).await?;
     reading.read_rollups(connection, &plan.days).await?;
     reading.read_chunks(connection, &plan.quarters).await?;
     reading.read_head(connection).await?;
@@ -177,17 +176,9 @@ impl<'a> Reading<'a> {
             let resolution = Resolution::FiveMinutes;
             for (day_at, data) in store::chunks::of_machine(connection, resolution, days, host_key, machine_id, &parts).await? {
                 let part = Part::open(&data)?;
-                for of in part.columns.iter().filter(|of| query.wants(&of.head.metric, of.head.device.as_deref())) {
+                for of in part.columns.iter().filter(|of| query.wants(of.metric, of.device)) {
                     let column = part.decode(of)?;
-                    let Points::Folded { min, avg, max, count } = &column.points else { continue };
-                    let points = column.places.iter().enumerate().map(|(index, place)| Bucket {
-                        start: day_at + i64::from(*place) * SLOT_MS,
-                        min: min[index],
-                        max: max[index],
-                        sum: avg[index] * count[index],
-                        count: count[index],
-                    });
-                    self.add(&column.head, points)?;
+                    self.add(&column.head, buckets::of_day(day_at, &column))?;
                 }
             }
         }
@@ -203,22 +194,22 @@ impl<'a> Reading<'a> {
             let mut axes = HashMap::new();
             if !is_whole {
                 for stretch in store::chunks::stretches(connection, host_key, quarters).await? {
-                    axes.insert(stretch.start_at, Axis::decode(stretch.start_at, &stretch.data)?);
+                    axes.insert(stretch.start_at, Axis::times(stretch.start_at, &stretch.data)?);
                 }
             }
             for (start, data) in store::chunks::of_machine(connection, resolution, quarters, host_key, machine_id, &parts).await?
             {
                 let part = Part::open(&data)?;
-                for of in part.columns.iter().filter(|of| query.wants(&of.head.metric, of.head.device.as_deref())) {
+                for of in part.columns.iter().filter(|of| query.wants(of.metric, of.device)) {
                     if is_whole {
-                        self.add(&of.head, std::iter::once(Bucket::of_summary(start, of.summary)))?;
+                        self.add(&of.head(), std::iter::once(Bucket::of_summary(start, of.summary)))?;
                         continue;
                     }
                     let column = part.decode(of)?;
                     let Points::Samples(units) = &column.points else { continue };
-                    let axis = axes.get(&start).ok_or_else(|| no_axis(start))?;
-                    let points = samples(axis, &column, units)?.into_iter();
-                    self.add(&column.head, points.map(|(at, units)| Bucket::of_value(at, units)))?;
+                    let times = axes.get(&start).filter(|times| times.len() >= part.length).ok_or_else(|| no_axis(start))?;
+                    let points = column.places.iter().zip(units);
+                    self.add(&column.head, points.map(|(place, units)| Bucket::of_value(times[*place as usize], *units)))?;
                 }
             }
         }
@@ -298,7 +289,7 @@ struct Found {
 }
 
 fn no_axis(start: i64) -> StoreError {
-    StoreError::Corrupt(format!("there are chunks and no stretch at {start}"))
+    StoreError::Corrupt(format!("there are chunks and no stretch, or a shorter one, at {start}"))
 }
 
 fn columns(metric: String, device: Option<String>, resolution_ms: i64, scale: Scale, buckets: &[Bucket]) -> Series {

@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::buckets::Bucket;
-use super::chunk::{Part, parts_with};
+use super::buckets::{self, Bucket};
+use super::chunk::{Damaged, Part, parts_with};
 use super::head::newest_reports;
+use super::plan::Plan;
 use super::scale::Scale;
 use super::series::HistoryError;
-use super::time::{QUARTER_MS, ceil, floor};
+use super::time::{QUARTER_MS, ceil, floor, starts};
 use crate::store::chunks::Resolution;
 use crate::store::hosts::HostRow;
 use crate::store::{self, Connection, StoreError};
 use crate::thresholds::{Kind, machine_readings};
 use crate::time::DAY_MS;
 
-/// Longest range that is read from raw chunks; longer ones are read from days.
+/// Longest range that is read to the quarter of an hour; longer ones are read to the day.
 const RAW_MS: i64 = 2 * DAY_MS;
 /// Hosts whose reports are held in memory at once.
 const HOSTS_AT_ONCE: usize = 100;
@@ -67,58 +68,71 @@ pub async fn newest(connection: &mut Connection, metric: &str, since: i64) -> Re
 }
 
 /// A metric of all machines over [from, to) rounded outwards to quarters of an hour, or to days when it is longer than two; what is not
-/// sealed, or not folded, is not in it. Returns the range that was read, too.
+/// sealed is not in it, nor in days what is not folded. Returns the range that was read, too.
 pub async fn over_range(
     connection: &mut Connection,
     metric: &str,
     from: i64,
     to: i64,
 ) -> Result<(i64, i64, Vec<Top>), HistoryError> {
-    let (resolution, width) = if to - from <= RAW_MS { (Resolution::Raw, QUARTER_MS) } else { (Resolution::FiveMinutes, DAY_MS) };
+    let width = if to - from <= RAW_MS { QUARTER_MS } else { DAY_MS };
     let (from, to) = (floor(from, width), ceil(to, width));
     if (to - from) / width > STRETCHES_MAX {
         return Err(HistoryError::TooLong);
     }
-    let mut found: HashMap<(i64, Option<String>), (Scale, Bucket)> = HashMap::new();
-    let mut start = from;
-    while start < to {
-        let mut damaged = None;
-        let add = |machine_id: i64, data: &[u8]| {
-            if let Err(error) = add_summaries(&mut found, metric, machine_id, data) {
-                damaged = Some(error);
-            }
-        };
-        store::chunks::of_stretch(connection, resolution, start, parts_with(metric), add).await?;
-        if let Some(error) = damaged {
-            return Err(error.into());
-        }
-        start += width;
+    let Plan { days, quarters } = if width == QUARTER_MS {
+        Plan::of(connection, None, (from, to), width).await?
+    } else {
+        Plan { days: starts(from, to, width).collect(), quarters: Vec::new() }
+    };
+    let mut reading = Reading { metric, from, to, found: HashMap::new() };
+    for (resolution, starts) in [(Resolution::FiveMinutes, days), (Resolution::Raw, quarters)] {
+        let add = |start: i64, machine_id: i64, data: &[u8]| Ok(reading.add(resolution, start, machine_id, data)?);
+        store::chunks::of_stretches(connection, resolution, &starts, parts_with(metric), add).await?;
     }
     let top = |((machine_id, device), (scale, all)): (_, (Scale, Bucket))| Top {
         machine: TopMachine::Id(machine_id),
         device,
         values: [scale.value(all.min), scale.value(all.avg()), scale.value(all.max)],
     };
-    Ok((from, to, found.into_iter().map(top).collect()))
+    Ok((from, to, reading.found.into_iter().map(top).collect()))
 }
 
-fn add_summaries(
-    found: &mut HashMap<(i64, Option<String>), (Scale, Bucket)>,
-    metric: &str,
-    machine_id: i64,
-    data: &[u8],
-) -> Result<(), super::chunk::Damaged> {
-    for of in Part::open(data)?.columns.into_iter().filter(|of| of.head.metric == metric) {
-        let (all, scale) = (of.summary, of.head.scale);
-        let bucket = Bucket::of_summary(0, all);
-        match found.entry((machine_id, of.head.device)) {
-            Entry::Vacant(entry) => drop(entry.insert((scale, bucket))),
-            Entry::Occupied(mut entry) => {
-                let (known, sum) = entry.get_mut();
-                // the catalog may have changed in between
-                sum.merge(&if *known == scale { bucket } else { bucket.convert(scale, *known) });
-            }
+struct Reading<'a> {
+    metric: &'a str,
+    from: i64,
+    to: i64,
+    found: HashMap<(i64, Option<String>), (Scale, Bucket)>,
+}
+
+impl Reading<'_> {
+    /// Adds what a part has of the metric: its summary, and of a day that reaches beyond the range those points that are within.
+    fn add(&mut self, resolution: Resolution, start: i64, machine_id: i64, data: &[u8]) -> Result<(), Damaged> {
+        let (from, to) = (self.from, self.to);
+        let is_whole = resolution == Resolution::Raw || (from <= start && start + DAY_MS <= to);
+        let part = Part::open(data)?;
+        for of in part.columns.iter().filter(|of| of.metric == self.metric) {
+            let bucket = if is_whole {
+                Some(Bucket::of_summary(start, of.summary))
+            } else {
+                let column = part.decode(of)?;
+                let within = buckets::of_day(start, &column).filter(|point| (from..to).contains(&point.start));
+                within.reduce(|mut all, point| {
+                    all.merge(&point);
+                    all
+                })
+            };
+            let Some(bucket) = bucket else { continue };
+            let (scale, all) = match self.found.entry((machine_id, of.device.map(str::to_owned))) {
+                Entry::Vacant(entry) => {
+                    entry.insert((of.scale, bucket));
+                    continue;
+                }
+                Entry::Occupied(entry) => entry.into_mut(),
+            };
+            // the catalog may have changed in between
+            all.merge(&if *scale == of.scale { bucket } else { bucket.convert(of.scale, *scale) });
         }
+        Ok(())
     }
-    Ok(())
 }

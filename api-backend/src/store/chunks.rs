@@ -117,19 +117,24 @@ fn bind_parts<'q>(query: Query<'q>, parts: &[RangeInclusive<i64>]) -> Query<'q> 
     parts.iter().fold(query, |query, parts| query.bind(*parts.start()).bind(*parts.end()))
 }
 
-/// Calls `visit` with machine and data of those chunks of one stretch whose parts are in this range, as they come.
-pub async fn of_stretch(
+/// Calls `visit` with start, machine and data of those chunks of some stretches whose parts are in this range, as they come.
+pub async fn of_stretches(
     connection: &mut Connection,
     resolution: Resolution,
-    start_at: i64,
+    starts: &[i64],
     parts: RangeInclusive<i64>,
-    mut visit: impl FnMut(i64, &[u8]),
+    mut visit: impl FnMut(i64, i64, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let sql = "SELECT machine_id, data FROM chunks WHERE resolution_ms = ? AND start_at = ? AND part BETWEEN ? AND ?";
-    let query = sqlx::query(sql).bind(resolution.ms()).bind(start_at).bind(*parts.start()).bind(*parts.end());
-    let mut rows = query.fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        visit(row.try_get("machine_id")?, row.try_get("data")?);
+    for starts in starts.chunks(MAX_BOUND_VALUES) {
+        let sql = format!(
+            "SELECT start_at, machine_id, data FROM chunks WHERE resolution_ms = ? AND start_at IN ({}) AND part BETWEEN ? AND ?",
+            placeholders(starts.len())
+        );
+        let query = starts.iter().fold(sqlx::query(AssertSqlSafe(sql)).bind(resolution.ms()), |query, start| query.bind(*start));
+        let mut rows = query.bind(*parts.start()).bind(*parts.end()).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            visit(row.try_get("start_at")?, row.try_get("machine_id")?, row.try_get("data")?)?;
+        }
     }
     Ok(())
 }
@@ -212,13 +217,16 @@ pub async fn rollups_due(connection: &mut Connection, before: i64, limit: i64) -
     rows.iter().map(due).collect()
 }
 
-/// The days among these that lack something in the host's 5-minute chunk.
-pub async fn due_days(connection: &mut Connection, host_key: i64, days: &[i64]) -> Result<Vec<i64>> {
+/// The days among these that lack something in the host's 5-minute chunk, or in that of any host.
+pub async fn due_days(connection: &mut Connection, host_key: Option<i64>, days: &[i64]) -> Result<Vec<i64>> {
     let mut due = Vec::new();
+    let of_host = if host_key.is_some() { " AND host_key = ?" } else { "" };
     for days in days.chunks(MAX_BOUND_VALUES) {
-        let sql = format!("SELECT day_at FROM rollups_due WHERE day_at IN ({}) AND host_key = ?", placeholders(days.len()));
+        let list = placeholders(days.len());
+        let sql = format!("SELECT DISTINCT day_at FROM rollups_due WHERE day_at IN ({list}){of_host}");
         let query = days.iter().fold(sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)), |query, day| query.bind(*day));
-        due.extend(query.bind(host_key).fetch_all(&mut *connection).await?);
+        let query = host_key.into_iter().fold(query, |query, host_key| query.bind(host_key));
+        due.extend(query.fetch_all(&mut *connection).await?);
     }
     Ok(due)
 }

@@ -1,8 +1,9 @@
 //! When a host reported in a sealed stretch, and which reports those were.
 
+use pco::wrapped::FileDecompressor;
 use wire_model::ReportId;
 
-use super::bytes::{Result, write_number};
+use super::bytes::{Reader, Result, write_number};
 use super::{PLACES_MAX, begin, open, vector};
 
 /// The reports of a host in a sealed stretch: the time of each and its name.
@@ -23,11 +24,23 @@ impl Axis {
     /// From what [`encode`](Axis::encode) wrote.
     pub(in crate::history) fn decode(start_at: i64, bytes: &[u8]) -> Result<Axis> {
         let (mut reader, pco) = open(bytes)?;
-        let count = reader.count(PLACES_MAX)?;
-        let times = vector::read_whole(&mut reader, &pco, count)?;
+        let times = read_times(&mut reader, &pco, start_at)?;
+        let count = times.len();
         let epochs = vector::read_whole(&mut reader, &pco, count)?;
         let seqs = vector::read_whole(&mut reader, &pco, count)?;
         let id = |epoch: i64, seq: i64| ReportId { epoch: epoch.cast_unsigned(), seq: seq.cast_unsigned() };
-        Ok(Axis(times.into_iter().zip(epochs).zip(seqs).map(|((at, epoch), seq)| (start_at + at, id(epoch, seq))).collect()))
+        Ok(Axis(times.into_iter().zip(epochs).zip(seqs).map(|((at, epoch), seq)| (at, id(epoch, seq))).collect()))
     }
+
+    /// The times alone, which is all that samples need.
+    pub(in crate::history) fn times(start_at: i64, bytes: &[u8]) -> Result<Vec<i64>> {
+        let (mut reader, pco) = open(bytes)?;
+        read_times(&mut reader, &pco, start_at)
+    }
+}
+
+fn read_times(reader: &mut Reader<'_>, pco: &FileDecompressor, start_at: i64) -> Result<Vec<i64>> {
+    let count = reader.count(PLACES_MAX)?;
+    let times = vector::read_whole(reader, pco, count)?;
+    Ok(times.into_iter().map(|at| start_at.wrapping_add(at)).collect())
 }

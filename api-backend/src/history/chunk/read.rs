@@ -13,14 +13,16 @@ pub(in crate::history) struct Part<'a> {
     /// Places of the stretch.
     pub(in crate::history) length: usize,
     /// Its columns.
-    pub(in crate::history) columns: Vec<PartColumn>,
+    pub(in crate::history) columns: Vec<PartColumn<'a>>,
     pco: FileDecompressor,
     data: &'a [u8],
 }
 
-/// A column of a part.
-pub(in crate::history) struct PartColumn {
-    pub(in crate::history) head: Head,
+/// A column of a part. Its names are those of the part's bytes: of most columns nobody wants more than a look at them.
+pub(in crate::history) struct PartColumn<'a> {
+    pub(in crate::history) metric: &'a str,
+    pub(in crate::history) device: Option<&'a str>,
+    pub(in crate::history) scale: Scale,
     pub(in crate::history) summary: Summary,
     flags: u8,
     /// Places with a value.
@@ -33,8 +35,8 @@ impl<'a> Part<'a> {
         let (mut reader, pco) = open(bytes)?;
         let length = reader.count(PLACES_MAX)?;
         let count = reader.count(bytes.len())?;
-        let mut columns: Vec<PartColumn> = Vec::with_capacity(count);
-        let mut device: Option<String> = None;
+        let mut columns = Vec::with_capacity(count);
+        let mut device = None;
         let mut end = 0usize;
         for _ in 0..count {
             let mut column = read_head(&mut reader, length, &mut device)?;
@@ -50,7 +52,7 @@ impl<'a> Part<'a> {
     }
 
     /// One of its columns.
-    pub(in crate::history) fn decode(&self, column: &PartColumn) -> Result<Column> {
+    pub(in crate::history) fn decode(&self, column: &PartColumn<'_>) -> Result<Column> {
         let mut reader = Reader(&self.data[column.data.clone()]);
         let places = if column.flags & flag::GAPS == 0 {
             (0..self.length).map(|place| u32::try_from(place).expect("PLACES_MAX fits")).collect()
@@ -75,25 +77,32 @@ impl<'a> Part<'a> {
         } else {
             Points::Samples(vector::read(&mut reader, &self.pco, count)?)
         };
-        Ok(Column { head: column.head.clone(), places, points })
+        Ok(Column { head: column.head(), places, points })
     }
 }
 
-fn read_head(reader: &mut Reader<'_>, length: usize, device: &mut Option<String>) -> Result<PartColumn> {
+impl PartColumn<'_> {
+    /// What it is of.
+    pub(in crate::history) fn head(&self) -> Head {
+        Head { metric: self.metric.to_owned(), device: self.device.map(str::to_owned), scale: self.scale }
+    }
+}
+
+fn read_head<'a>(reader: &mut Reader<'a>, length: usize, device: &mut Option<&'a str>) -> Result<PartColumn<'a>> {
     let flags = reader.byte()?;
     if flags & !flag::ALL != 0 {
         return Err(damaged(format!("{flags} are no flags of a column")));
     }
     let metric = if flags & flag::NAMED != 0 {
-        reader.text()?.to_owned()
+        reader.text()?
     } else {
         let number = reader.number()?;
-        names::name(number).ok_or_else(|| damaged(format!("metric {number} is not known")))?.to_owned()
+        names::name(number).ok_or_else(|| damaged(format!("metric {number} is not known")))?
     };
     if flags & flag::DEVICE != 0 {
-        *device = Some(reader.text()?.to_owned());
+        *device = Some(reader.text()?);
     }
-    let of = if flags & (flag::DEVICE | flag::SAME_DEVICE) == 0 { None } else { device.clone() };
+    let device = if flags & (flag::DEVICE | flag::SAME_DEVICE) == 0 { None } else { *device };
     let scale = reader.byte()?;
     let scale = Scale::with_number(scale).ok_or_else(|| damaged(format!("{scale} is no scale")))?;
     let values = if flags & flag::GAPS == 0 { length } else { reader.count(length)? };
@@ -104,7 +113,7 @@ fn read_head(reader: &mut Reader<'_>, length: usize, device: &mut Option<String>
     } else {
         Summary { min: reader.float()?, max: reader.float()?, sum: reader.float()?, count }
     };
-    Ok(PartColumn { head: Head { metric, device: of, scale }, summary, flags, values, data: 0..0 })
+    Ok(PartColumn { metric, device, scale, summary, flags, values, data: 0..0 })
 }
 
 fn read_places(reader: &mut Reader<'_>, length: usize) -> Result<Vec<u32>> {
