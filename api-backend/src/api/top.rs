@@ -1,6 +1,6 @@
 //! `GET /top`: the machines with the greatest values of a metric, now or over a range.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::Json;
 use axum::extract::State;
@@ -86,44 +86,48 @@ pub(super) async fn list_top(State(app): State<App>, Params(params): Params<TopP
 
 /// The first of those that are of the kind and still known.
 async fn describe(connection: &mut Connection, top: &[Top], kind: Option<Kind>, limit: usize) -> Result<Vec<Value>, StoreError> {
-    let hosts: HashMap<i64, String> =
-        store::hosts::all(connection).await?.into_iter().map(|host| (host.host_key, host.host_id)).collect();
-    let mut items = Vec::new();
+    let mut found = Vec::new();
     for top in top.chunks(limit.max(LOOK_UP)) {
         let machines = find(connection, top).await?;
-        let is_wanted = |machine: &&MachineRow| kind.is_none_or(|kind| kind == machine.kind);
-        let described = top.iter().zip(&machines).filter_map(|(top, machine)| Some((top, machine.as_ref().filter(is_wanted)?)));
-        for (Top { device, values: [min, avg, max], .. }, machine) in described {
-            items.push(json!({
-                "machine_id": machine.machine_id.to_string(),
-                "machine_name": machine.name,
-                "kind": machine.kind,
-                "host_id": hosts.get(&machine.host_key),
-                "device": device,
-                "min": min,
-                "avg": avg,
-                "max": max,
-            }));
-            if items.len() == limit {
-                return Ok(items);
-            }
+        let is_wanted = |machine: &MachineRow| kind.is_none_or(|kind| kind == machine.kind);
+        found.extend(top.iter().zip(machines).filter_map(|(top, machine)| Some((top, machine.filter(is_wanted)?))));
+        if found.len() >= limit {
+            break;
         }
     }
-    Ok(items)
+    found.truncate(limit);
+    let keys: BTreeSet<i64> = found.iter().map(|(_, machine)| machine.host_key).collect();
+    let hosts: HashMap<_, _> = store::hosts::ids(connection, &keys.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
+    let item = |(Top { device, values: [min, avg, max], .. }, machine): &(&Top, MachineRow)| {
+        json!({
+            "machine_id": machine.machine_id.to_string(),
+            "machine_name": machine.name,
+            "kind": machine.kind,
+            "host_id": hosts.get(&machine.host_key),
+            "device": device,
+            "min": min,
+            "avg": avg,
+            "max": max,
+        })
+    };
+    Ok(found.iter().map(item).collect())
 }
 
 /// The machine of each, as far as it is known.
 async fn find(connection: &mut Connection, top: &[Top]) -> Result<Vec<Option<MachineRow>>, StoreError> {
-    let ids: Vec<i64> = top.iter().filter_map(|top| if let TopMachine::Id(id) = top.machine { Some(id) } else { None }).collect();
-    let by_id = store::machines::of_ids(connection, &ids).await?;
-    let mut machines = Vec::new();
+    let (mut ids, mut names) = (Vec::new(), Vec::new());
     for top in top {
-        machines.push(match &top.machine {
-            TopMachine::Id(id) => by_id.iter().find(|machine| machine.machine_id == *id).cloned(),
-            TopMachine::Named(host_key, kind, identity) => {
-                store::machines::find(connection, *host_key, *kind, &[identity]).await?.pop()
-            }
-        });
+        match &top.machine {
+            TopMachine::Id(id) => ids.push(*id),
+            TopMachine::Named(host_key, kind, identity) => names.push((*host_key, *kind, identity.as_str())),
+        }
     }
-    Ok(machines)
+    let machines = [store::machines::of_ids(connection, &ids).await?, store::machines::named(connection, &names).await?].concat();
+    let is_it = |machine: &MachineRow, top: &Top| match &top.machine {
+        TopMachine::Id(id) => machine.machine_id == *id,
+        TopMachine::Named(host_key, kind, identity) => {
+            (machine.host_key, machine.kind, &machine.identity) == (*host_key, *kind, identity)
+        }
+    };
+    Ok(top.iter().map(|top| machines.iter().find(|machine| is_it(machine, top)).cloned()).collect())
 }

@@ -131,6 +131,19 @@ pub async fn get(connection: &mut Connection, host_key: i64) -> Result<Option<Ho
     sqlx::query(AssertSqlSafe(sql)).bind(host_key).fetch_optional(connection).await?.as_ref().map(host).transpose()
 }
 
+/// Keys and ids of those of these hosts that are there, in no order.
+pub async fn ids(connection: &mut Connection, host_keys: &[i64]) -> Result<Vec<(i64, String)>> {
+    let mut ids = Vec::new();
+    for keys in host_keys.chunks(MAX_BOUND_VALUES) {
+        let sql = format!("SELECT host_key, host_id FROM hosts WHERE host_key IN ({})", placeholders(keys.len()));
+        let query = keys.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, key| query.bind(*key));
+        for row in &query.fetch_all(&mut *connection).await? {
+            ids.push((row.try_get("host_key")?, row.try_get("host_id")?));
+        }
+    }
+    Ok(ids)
+}
+
 /// When a report of any of these hosts came last; `None` when none is known.
 pub async fn last_received(connection: &mut Connection, host_ids: &[&str]) -> Result<Option<i64>> {
     let sql = format!("SELECT MAX(last_received_at) FROM hosts WHERE host_id IN ({})", placeholders(host_ids.len()));

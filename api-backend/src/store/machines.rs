@@ -87,6 +87,25 @@ pub async fn of_ids(connection: &mut Connection, machine_ids: &[i64]) -> Result<
     Ok(machines)
 }
 
+/// Names of one statement: SQLite takes no expression that is much deeper.
+const NAMES: usize = 100;
+
+/// The machines of these hosts, kinds and identities that are there, in no order.
+pub async fn named(connection: &mut Connection, names: &[(i64, Kind, &str)]) -> Result<Vec<MachineRow>> {
+    let mut machines = Vec::new();
+    for names in names.chunks(NAMES) {
+        let any = vec!["host_key = ? AND kind = ? AND identity = ?"; names.len()].join(" OR ");
+        let sql = format!("SELECT {COLUMNS} FROM machines m WHERE {any}");
+        let query = names.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, (host_key, kind, identity)| {
+            query.bind(*host_key).bind(kind.as_str()).bind(*identity)
+        });
+        for row in &query.fetch_all(&mut *connection).await? {
+            machines.push(machine(row)?);
+        }
+    }
+    Ok(machines)
+}
+
 /// Machines with ids above `after`, in id order.
 pub async fn list(connection: &mut Connection, filter: &MachineFilter, after: i64, limit: i64) -> Result<Vec<MachineRow>> {
     let mut sql = format!("SELECT {COLUMNS} FROM machines m");
