@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::export::{self, harmless};
 use super::extract::{Params, Part, id};
@@ -105,22 +106,40 @@ async fn answer(app: App, machines: &[&str], headers: &HeaderMap, params: &Serie
         if points > history::ALL_POINTS_MAX {
             return Err(history::HistoryError::TooLarge.into());
         }
-        series.extend(found.into_iter().map(|series| OfMachine { machine_id: row.machine_id.to_string(), series }));
+        series.extend(found.into_iter().map(|series| OfMachine::new(row, series)));
     }
     Ok((head, Json(Answer { series })).into_response())
 }
 
-/// Not a [`serde_json::Value`], which would take longer to build than to send.
 #[derive(Serialize)]
 struct Answer {
     series: Vec<OfMachine>,
 }
 
+/// A series as it is sent. Numbers are most of the work of an answer, so columns that are the same are written once: they are where each
+/// point is one sample.
 #[derive(Serialize)]
 struct OfMachine {
     machine_id: String,
-    #[serde(flatten)]
-    series: Series,
+    metric: String,
+    unit: Option<&'static str>,
+    device: Option<String>,
+    resolution_ms: i64,
+    t: Vec<i64>,
+    min: Box<RawValue>,
+    avg: Box<RawValue>,
+    max: Box<RawValue>,
+}
+
+impl OfMachine {
+    fn new(machine: &MachineRow, series: Series) -> OfMachine {
+        let Series { metric, unit, device, resolution_ms, t, min, avg, max } = series;
+        let column = |values: &[f64]| to_raw_value(values).expect("numbers can be written");
+        let least = column(&min);
+        let written = |values: &[f64]| if values == min { least.clone() } else { column(values) };
+        let (avg, max) = (written(&avg), written(&max));
+        OfMachine { machine_id: machine.machine_id.to_string(), metric, unit, device, resolution_ms, t, min: least, avg, max }
+    }
 }
 
 async fn read(connection: &mut Connection, machine: &MachineRow, query: &SeriesQuery) -> Result<Vec<Series>, Problem> {

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
-use serde::Serialize;
 use wire_model::{HostReport, catalog};
 
 use super::buckets::{self, Bucket};
@@ -62,7 +61,7 @@ impl SeriesQuery {
 }
 
 /// One metric of one machine or device: parallel columns, one entry per bucket that has values.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     /// The metric.
     pub metric: String,

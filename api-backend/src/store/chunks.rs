@@ -225,7 +225,7 @@ pub async fn due_days(connection: &mut Connection, host_key: Option<i64>, days: 
         let list = placeholders(days.len());
         let sql = format!("SELECT DISTINCT day_at FROM rollups_due WHERE day_at IN ({list}){of_host}");
         let query = days.iter().fold(sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)), |query, day| query.bind(*day));
-        let query = host_key.into_iter().fold(query, |query, host_key| query.bind(host_key));
+        let query = if let Some(host_key) = host_key { query.bind(host_key) } else { query };
         due.extend(query.fetch_all(&mut *connection).await?);
     }
     Ok(due)
