@@ -217,16 +217,18 @@ impl<'a> Reading<'a> {
 
     async fn read_head(&mut self, connection: &mut Connection) -> Result<(), HistoryError> {
         let host_key = self.machine.host_key;
-        if store::reports::count(connection, host_key, self.from, self.to, REPORTS_MAX + 1).await? > REPORTS_MAX {
+        let mut page = store::reports::range(connection, host_key, self.from, self.to, PAGE).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        if page.len() as i64 == PAGE
+            && store::reports::count(connection, host_key, self.from, self.to, REPORTS_MAX + 1).await? > REPORTS_MAX
+        {
             return Err(HistoryError::TooMany);
         }
-        let mut from = self.from;
         let mut reader = HeadReader::open(connection, host_key, self.from, self.to).await?;
         let mut found: Vec<Found> = Vec::new();
         loop {
-            let page = store::reports::range(connection, host_key, from, self.to, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            from = last + 1;
             for (at, payload) in &page {
                 let (figures, new_form) = reader.read(payload)?;
                 if let Some(form) = new_form {
@@ -241,9 +243,8 @@ impl<'a> Reading<'a> {
                 }
             }
             self.add_found(&mut found)?;
-            if (page.len() as i64) < PAGE {
-                return Ok(());
-            }
+            let Some((last, _)) = page.last().filter(|_| page.len() as i64 == PAGE) else { return Ok(()) };
+            page = store::reports::range(connection, host_key, last + 1, self.to, PAGE).await?;
         }
     }
 
