@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::history::rollup::{self, RolledUp};
 use crate::history::seal::{self, Sealed};
+use crate::store::reports::Head;
 use crate::store::{self, Store};
 use crate::time::now_ms;
 use crate::upkeep::Rounds;
@@ -59,28 +60,32 @@ struct Keeper {
 
 impl Keeper {
     async fn round(&self) -> store::Result<()> {
+        if !self.has_lease().await? {
+            return Ok(());
+        }
+        let mut heads = store::in_time(TIMEOUT, seal::due(&self.store, now_ms() - self.after_ms)).await?;
         // each pass seals one stretch of each host; after a long stop there are many
-        while self.has_lease().await? {
-            let heads = store::in_time(TIMEOUT, seal::due(&self.store, now_ms() - self.after_ms)).await?;
-            let mut sealed = Sealed::default();
+        while !heads.is_empty() {
+            let (mut sealed, mut next) = (Sealed::default(), Vec::new());
             for head in heads {
                 if !self.has_lease().await? {
                     return Ok(());
                 }
-                match store::in_time(TIMEOUT, seal::seal(&self.store, head)).await {
-                    Ok(one) => sealed += one,
+                match store::in_time(TIMEOUT, self.seal(head)).await {
+                    Ok((one, following)) => {
+                        sealed += one;
+                        next.extend(following);
+                    }
                     // that of one host must not stop the others'
                     Err(error) => {
                         warn!(%error, host_key = head.host_key, at = head.oldest_at, "cannot seal a stretch, trying again");
                     }
                 }
             }
-            if sealed.reports == 0 {
-                break;
-            }
             metrics::counter!("history_sealed_reports_total").increment(sealed.reports);
             metrics::counter!("history_chunk_bytes_total").increment(sealed.bytes);
             debug!(sealed.reports, sealed.stretches, sealed.bytes, "sealed");
+            heads = next;
         }
         let before = now_ms() - ROLLUP_AFTER_MS;
         let mut count = 0;
@@ -99,6 +104,13 @@ impl Keeper {
         }
         metrics::counter!("history_days_folded_total").increment(count);
         Ok(())
+    }
+
+    /// Seals a stretch, and says what follows it; nothing when somebody changed it meanwhile.
+    async fn seal(&self, head: Head) -> store::Result<(Sealed, Option<Head>)> {
+        let sealed = seal::seal(&self.store, head).await?;
+        let following = if sealed.reports > 0 { seal::next(&self.store, head, now_ms() - self.after_ms).await? } else { None };
+        Ok((sealed, following))
     }
 
     /// Another one may take over.

@@ -55,6 +55,14 @@ pub async fn due(store: &Store, before: i64) -> Result<Vec<Head>> {
     Ok(heads)
 }
 
+/// What follows a stretch that was sealed, if it is complete at `before`.
+pub async fn next(store: &Store, head: Head, before: i64) -> Result<Option<Head>> {
+    let from = floor(head.oldest_at, QUARTER_MS);
+    let first = store::reports::first_since(&mut *store.read().await?, head.host_key, from).await?;
+    let is_due = |at: &i64| *at < floor(before, QUARTER_MS) && *at < head.newest_at;
+    Ok(first.filter(is_due).map(|oldest_at| Head { oldest_at, ..head }))
+}
+
 /// Seals the stretch of a host's oldest report, all but the host's newest report. Does nothing when somebody changed it meanwhile.
 pub async fn seal(store: &Store, head: Head) -> Result<Sealed> {
     let start_at = floor(head.oldest_at, QUARTER_MS);

@@ -111,6 +111,13 @@ pub async fn heads(connection: &mut Connection, before: i64) -> Result<Vec<Head>
     Ok(heads)
 }
 
+/// Time of a host's oldest report from `from` on. What was removed before need not be passed, as it must be in [`heads`] until the database
+/// has cleared it away.
+pub async fn first_since(connection: &mut Connection, host_key: i64, from: i64) -> Result<Option<i64>> {
+    let sql = "SELECT at FROM reports WHERE host_key = ? AND at >= ? ORDER BY at LIMIT 1";
+    Ok(sqlx::query_scalar(sql).bind(host_key).bind(from).fetch_optional(connection).await?)
+}
+
 /// A stored report with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedReport {
