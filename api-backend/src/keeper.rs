@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 use crate::history::rollup::{self, RolledUp};
 use crate::history::seal::{self, Sealed};
 use crate::store::reports::Head;
-use crate::store::{self, Store};
+use crate::store::{self, Store, leases};
 use crate::time::now_ms;
 use crate::upkeep::Rounds;
 
@@ -115,9 +115,8 @@ impl Keeper {
 
     /// Another one may take over.
     async fn release(&self) -> store::Result<()> {
-        let mut transaction = self.store.begin().await?;
-        store::chunks::take_lease(&mut transaction, LEASE, self.holder, 0, 0).await?;
-        Ok(transaction.commit().await?)
+        self.store.change(|connection| Box::pin(leases::take(connection, LEASE, self.holder, 0, 0))).await?;
+        Ok(())
     }
 
     /// Whether this backend goes on.
@@ -129,12 +128,7 @@ impl Keeper {
         if self.held_until.load(Ordering::Relaxed) - now > LEASE_MS / 2 {
             return Ok(true);
         }
-        let take = self.store.with_patience(async || {
-            let mut transaction = self.store.begin().await?;
-            let has_it = store::chunks::take_lease(&mut transaction, LEASE, self.holder, now, now + LEASE_MS).await?;
-            transaction.commit().await?;
-            Ok(has_it)
-        });
+        let take = self.store.change(|connection| Box::pin(leases::take(connection, LEASE, self.holder, now, now + LEASE_MS)));
         let has_it = store::in_time(TIMEOUT, take).await?;
         self.held_until.store(if has_it { now + LEASE_MS } else { 0 }, Ordering::Relaxed);
         Ok(has_it)

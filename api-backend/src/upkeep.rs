@@ -10,10 +10,11 @@ use tracing::{info, warn};
 use crate::history::day_of;
 use crate::history::removal::{Limits, Removal};
 use crate::live::Live;
-use crate::store::{self, Store};
+use crate::machine;
+use crate::store::retention::{self, STEP_ROWS};
+use crate::store::{self, Connection, Dialect, Store};
 use crate::thresholds::Kind;
 use crate::time::{DAY_MS, now_ms};
-use crate::{machine, store::retention::STEP_ROWS};
 
 const LOOK_FOR_SILENT_HOSTS: Duration = Duration::from_secs(1);
 /// After a start the consumers first bring what waited in Kafka: until then nobody is called down.
@@ -68,7 +69,7 @@ async fn announce_one(store: &Store, host_id: &str, now: i64) -> store::Result<O
     }
     let hosts = store::hosts::lock(&mut transaction, store.dialect(), &[host_id]).await?;
     let Some(host) = hosts.first().map(|host| &host.row) else { return Ok(None) };
-    let machines = store::machines::present(&mut transaction, host.host_key).await?;
+    let machines = store::machines::present(&mut transaction, &[host.host_key]).await?;
     let Some(row) = machines.iter().find(|row| row.kind == Kind::Host) else { return Ok(None) };
     let event = machine::event("machine.down", row, &host.host_id, &row.name, "down", host.last_report_at);
     store::events::append(&mut transaction, &[event], now).await?;
@@ -79,9 +80,9 @@ async fn announce_one(store: &Store, host_id: &str, now: i64) -> store::Result<O
 /// For how many days what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// Samples, gaps, events and containers that are gone.
+    /// Samples, gaps and events.
     pub raw_days: u32,
-    /// Points of 5 minutes.
+    /// Points of 5 minutes, and the containers that they are of.
     pub rollup_days: u32,
 }
 
@@ -98,17 +99,20 @@ pub async fn remove_old(store: Store, retention: Retention, shutdown: Shutdown) 
 }
 
 async fn remove(store: &Store, retention: Retention, shutdown: &Shutdown) -> store::Result<()> {
-    let before = now_ms() - i64::from(retention.raw_days) * DAY_MS;
+    let (before, dialect) = (now_ms() - i64::from(retention.raw_days) * DAY_MS, store.dialect());
     remove_history(store, retention, shutdown).await?;
-    for host_id in store::retention::hosts_with_gone_machines(&mut *store.read().await?, before).await? {
-        store.with_patience(|| remove_gone_machines(store, &host_id, before)).await?;
+    let gone_before = before.min(now_ms() - i64::from(retention.rollup_days) * DAY_MS);
+    for host_id in retention::hosts_with_gone_machines(&mut *store.read().await?, gone_before).await? {
+        store.change(|connection| Box::pin(remove_gone_machines(connection, dialect, host_id.clone(), gone_before))).await?;
         if shutdown.is_requested() {
             return Ok(());
         }
         tokio::time::sleep(BETWEEN_STEPS).await;
     }
-    for aged in store::retention::AGED {
-        while store.with_patience(|| remove_aged(store, *aged, before)).await? >= STEP_ROWS.unsigned_abs() {
+    for aged in retention::AGED {
+        while store.change(|connection| Box::pin(retention::remove_aged(connection, *aged, before))).await?
+            >= STEP_ROWS.unsigned_abs()
+        {
             if shutdown.is_requested() {
                 return Ok(());
             }
@@ -116,14 +120,14 @@ async fn remove(store: &Store, retention: Retention, shutdown: &Shutdown) -> sto
         }
     }
     let ledger_before = before.min(now_ms() - LEDGER_DAYS * DAY_MS);
-    while store.with_patience(|| remove_ledger_hour(store, ledger_before)).await? {
+    while store.change(|connection| Box::pin(retention::remove_ledger_hour(connection, ledger_before))).await? {
         if shutdown.is_requested() {
             return Ok(());
         }
         tokio::time::sleep(BETWEEN_STEPS).await;
     }
     loop {
-        let removed = store.with_patience(|| remove_events(store, before)).await?;
+        let removed = store.change(|connection| Box::pin(retention::remove_events(connection, before))).await?;
         if removed < STEP_ROWS.unsigned_abs() || shutdown.is_requested() {
             return Ok(());
         }
@@ -145,33 +149,11 @@ async fn remove_history(store: &Store, retention: Retention, shutdown: &Shutdown
     Ok(())
 }
 
-async fn remove_gone_machines(store: &Store, host_id: &str, before: i64) -> store::Result<()> {
-    let mut transaction = store.begin().await?;
-    for host in store::hosts::lock(&mut transaction, store.dialect(), &[host_id]).await? {
-        store::retention::remove_gone_machines(&mut transaction, host.row.host_key, before).await?;
+async fn remove_gone_machines(connection: &mut Connection, dialect: Dialect, host_id: String, before: i64) -> store::Result<()> {
+    for host in store::hosts::lock(connection, dialect, &[&host_id]).await? {
+        retention::remove_gone_machines(connection, host.row.host_key, before).await?;
     }
-    Ok(transaction.commit().await?)
-}
-
-async fn remove_events(store: &Store, before: i64) -> store::Result<u64> {
-    let mut transaction = store.begin().await?;
-    let removed = store::retention::remove_events(&mut transaction, before).await?;
-    transaction.commit().await?;
-    Ok(removed)
-}
-
-async fn remove_aged(store: &Store, aged: (&str, &str), before: i64) -> store::Result<u64> {
-    let mut transaction = store.begin().await?;
-    let removed = store::retention::remove_aged(&mut transaction, aged, before).await?;
-    transaction.commit().await?;
-    Ok(removed)
-}
-
-async fn remove_ledger_hour(store: &Store, before: i64) -> store::Result<bool> {
-    let mut transaction = store.begin().await?;
-    let removed = store::retention::remove_ledger_hour(&mut transaction, before).await?;
-    transaction.commit().await?;
-    Ok(removed)
+    Ok(())
 }
 
 /// Ticks until shutdown.

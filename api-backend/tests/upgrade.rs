@@ -12,7 +12,7 @@ use wire_model::HostReport;
 /// Back to the schema of 0002, which did nothing but make the same tables without these. Before that all reports must be whole.
 const UNDO_HISTORY: &[&str] = &[
     "DROP TABLE forms",
-    "DELETE FROM _sqlx_migrations WHERE version = 4",
+    "DELETE FROM _sqlx_migrations WHERE version >= 4",
     "DROP TABLE chunks",
     "DROP TABLE stretches",
     "DROP TABLE rollups_due",

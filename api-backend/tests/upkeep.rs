@@ -219,3 +219,24 @@ async fn containers_that_are_gone_for_long_are_forgotten_unless_a_threshold_name
     })
     .await;
 }
+
+#[tokio::test]
+async fn containers_that_are_gone_for_long_are_listed_when_they_are_asked_for() {
+    on_every_database(async |database| {
+        let backend = Backend::start_with(&database, &["--raw-retention-days=1"]).await;
+        let start = now_ms() - 2 * 86_400_000;
+        backend.ingest(&[report("a", start, 0.1, &[("one", "running", 0.1), ("two", "running", 0.1)])]).await;
+        backend.ingest(&[report("a", start + 2_000, 0.1, &[("two", "running", 0.1)])]).await;
+        backend.ingest(&[report("a", now_ms() - 2_000, 0.1, &[])]).await;
+        let names = async |query: &str| {
+            let items = backend.items(&format!("/machines?kind=container{query}")).await;
+            items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("").await, ["two"], "gone for seconds");
+        assert_eq!(names("&status=gone").await, ["one", "two"]);
+        let id = backend.items("/machines?status=gone").await[0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(backend.get(&format!("/machines/{id}")).await.1["name"], "one");
+        backend.stop().await;
+    })
+    .await;
+}

@@ -25,7 +25,7 @@ const FULL_BYTES: usize = 1024 * 1024;
 /// … and resumed when no more than this many do: each pause throws away what librdkafka had fetched ahead.
 const DRAINED_BYTES: usize = 256 * 1024;
 /// When all partitions together hold this many, waiting or in flight, …
-const ALL_FULL_BYTES: usize = 12 * 1024 * 1024;
+const ALL_FULL_BYTES: usize = 6 * 1024 * 1024;
 /// … each is paused when this many bytes wait in it.
 const FAIR_BYTES: usize = 64 * 1024;
 

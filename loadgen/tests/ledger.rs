@@ -11,11 +11,12 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 use wire_model::HostReport;
 
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_ledger.sql"),
     include_str!("../../migrations/sqlite/0003_history.sql"),
     include_str!("../../migrations/sqlite/0004_forms.sql"),
+    include_str!("../../migrations/sqlite/0005_folded_parts.sql"),
 ];
 const REPORTS: i64 = 6;
 const START: i64 = 1_795_184_000_000;

@@ -39,9 +39,19 @@ struct Blank {
     /// Length of the text before it.
     text_end: u32,
     what: What,
-    /// What stands there in the message that the form is of; 0 for what is not told by its digits alone.
-    base: Decimal,
+    /// What stands there in the message that the form is of, as [`Decimal`]; 0 for what is not told by its digits alone.
+    scale: u8,
+    digits: i64,
 }
+
+impl Blank {
+    fn base(&self) -> Decimal {
+        Decimal { digits: self.digits, scale: self.scale }
+    }
+}
+
+// there are hundreds in a form, and a form for each host
+const _: () = assert!(size_of::<Blank>() == 16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
@@ -109,8 +119,8 @@ impl Form {
                 What::Value => number::decimal_or_null(number).map(|number| number.decimal).filter(|base| !base.is_other()),
                 What::Epoch | What::Seq | What::At => number::whole(number).map(|(digits, _)| Decimal::whole(digits)),
             };
-            let base = base.unwrap_or(Decimal::ZERO);
-            blanks.push(Blank { text_end: u32::try_from(text.len()).expect("a message is shorter"), what, base });
+            let Decimal { digits, scale } = base.unwrap_or(Decimal::ZERO);
+            blanks.push(Blank { text_end: u32::try_from(text.len()).expect("a message is shorter"), what, scale, digits });
         }
         text.extend_from_slice(&message[behind..]);
         Ok(Form {
@@ -168,7 +178,7 @@ impl Form {
                 (Decimal::whole(digits), length)
             };
             let (number, behind) = rest.split_at(length);
-            each(blank.base, decimal, number);
+            each(blank.base(), decimal, number);
             rest = behind;
         }
         let length = bytes.len() - rest.strip_prefix(text)?.len();
@@ -183,7 +193,7 @@ impl Form {
         let mut values = Vec::with_capacity(self.blanks.len());
         let mut unpacker = Unpacker::new(packed);
         for blank in &self.blanks {
-            let number = unpacker.next(blank.base)?;
+            let number = unpacker.next(blank.base())?;
             if blank.what == What::Value {
                 values.push(match number {
                     Unpacked::Decimal(decimal) => decimal.value(),
@@ -209,7 +219,7 @@ impl Form {
     pub fn message(&self, packed: &[u8]) -> Option<Vec<u8>> {
         let mut unpacker = Unpacker::new(packed);
         let message = self.fill(|blank, message| {
-            match unpacker.next(blank.base)? {
+            match unpacker.next(blank.base())? {
                 Unpacked::Decimal(decimal) => decimal.write(message),
                 Unpacked::Text(text) => message.extend_from_slice(text),
             }
@@ -221,7 +231,7 @@ impl Form {
     /// A message of this form, by whose form, and no other, can be read what this one has packed.
     pub fn first_message(&self) -> Vec<u8> {
         let fill = |blank: &Blank, message: &mut Vec<u8>| {
-            blank.base.write(message);
+            blank.base().write(message);
             Some(())
         };
         self.fill(fill).expect("nothing that fails")

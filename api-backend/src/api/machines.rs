@@ -41,7 +41,10 @@ pub(super) struct MachineParams {
 pub(super) async fn list_machines(State(app): State<App>, Params(params): Params<MachineParams>) -> Result<Json<Value>, Problem> {
     let limit = limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let wanted = params.status.as_deref().map(parse_status).transpose()?;
-    let filter = MachineFilter { kind: word("kind", params.kind.as_deref())?, host_id: params.host_id.clone() };
+    let now = now_ms();
+    // their points of 5 minutes are kept for long, and some rooms have many a day
+    let gone_since = if wanted == Some(Status::Gone) { None } else { Some(now - app.raw_retention_ms) };
+    let filter = MachineFilter { kind: word("kind", params.kind.as_deref())?, host_id: params.host_id.clone(), gone_since };
     let name_part = params.q.as_deref().map(str::to_lowercase);
     let mut after = match &params.cursor {
         Some(cursor) => cursor.parse().map_err(|_| Problem::bad_request(format!("cursor: \"{cursor}\" is not one of ours")))?,
@@ -50,7 +53,6 @@ pub(super) async fn list_machines(State(app): State<App>, Params(params): Params
     let mut connection = app.store.read().await?;
     let hosts: HashMap<i64, HostRow> =
         store::hosts::all(&mut connection).await?.into_iter().map(|host| (host.host_key, host)).collect();
-    let now = now_ms();
     let passes = |machine: &MachineRow| {
         let Some(host) = hosts.get(&machine.host_key) else { return false };
         wanted.is_none_or(|wanted| wanted == status_of(machine, host, now))

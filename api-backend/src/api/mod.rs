@@ -22,6 +22,7 @@ mod thresholds;
 mod top;
 mod violations;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
+use futures_util::FutureExt;
 use jiff::tz::TimeZone;
 use service_runtime::Shutdown;
 use service_runtime::server::{self, Limits};
@@ -47,6 +49,7 @@ pub use problem::Problem;
 use crate::Config;
 use crate::live::Live;
 use crate::store::Store;
+use crate::time::DAY_MS;
 use access::Access;
 
 /// How long a request may take, streams excepted.
@@ -76,6 +79,8 @@ pub struct App {
     access: Arc<Access>,
     origins: Option<Origins>,
     zone: TimeZone,
+    /// How long every sample is kept, and machines that are gone are listed beside the others.
+    raw_retention_ms: i64,
     /// Places for batches.
     batches: Arc<Semaphore>,
     /// Places for streams.
@@ -101,6 +106,7 @@ impl App {
             access: Arc::new(Access::new(config.ingest_token.as_ref(), config.api_token.as_ref())),
             origins: config.cors_allowed_origins.clone(),
             zone: config.tz.clone().map_or_else(TimeZone::system, |zone| zone.0),
+            raw_retention_ms: i64::from(config.raw_retention_days) * DAY_MS,
             batches: Arc::new(Semaphore::new(BATCHES)),
             streams: Arc::new(Semaphore::new(STREAMS)),
             pipeline: Arc::default(),
@@ -114,7 +120,7 @@ pub fn router(app: App) -> Router {
     let ingest = Router::new()
         .route("/ingest", post(ingest::ingest))
         .route("/pipeline/consumers", post(consumers::report_consumer).layer(DefaultBodyLimit::max(consumers::STATUS_BYTES)))
-        .layer(middleware::from_fn(end_in_time))
+        .layer(middleware::from_fn(answer_in_any_case))
         .route_layer(middleware::from_fn_with_state(app.clone(), access::require_ingest_token));
     let open =
         Router::new().route("/session", get(session::show_session).post(session::create_session).delete(session::delete_session));
@@ -133,7 +139,7 @@ pub fn router(app: App) -> Router {
         .route("/thresholds/{id}", delete(thresholds::delete_threshold))
         .route("/violations", get(violations::list_violations))
         .route("/violations/{id}", get(violations::show_violation))
-        .layer(middleware::from_fn(end_in_time));
+        .layer(middleware::from_fn(answer_in_any_case));
     let stream = Router::new().route("/stream", get(stream::follow));
     let guarded = answers.merge(stream).route_layer(middleware::from_fn_with_state(app.clone(), access::require_api_token));
     let api = ingest.merge(guarded).merge(open).fallback(problem::not_found);
@@ -155,10 +161,16 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn end_in_time(request: Request, next: Next) -> Result<Response, Problem> {
+/// Answers in time, and also when a handler panics: a consumer that gets an answer finds out which report was the reason.
+async fn answer_in_any_case(request: Request, next: Next) -> Result<Response, Problem> {
     let seconds = REQUEST_TIMEOUT.as_secs();
-    let late = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the request took longer than {seconds} s"));
-    tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.map_err(late)
+    // nothing that was half done is seen again: a transaction is rolled back, and what is cached is replaced whole
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(_)) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of the backend, see its log")),
+        Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the request took longer than {seconds} s"))),
+    }
 }
 
 /// Serves until shutdown.
@@ -171,4 +183,24 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: Shutdown) -> anyho
 pub async fn serve_nothing(listener: TcpListener, shutdown: Shutdown) {
     let refuse = async || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not connected to the database yet");
     server::serve(Router::new().fallback(refuse), listener, LIMITS, shutdown).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        async fn broken() -> StatusCode {
+            panic!("a fault")
+        }
+        let router = Router::new().route("/", get(broken)).layer(middleware::from_fn(answer_in_any_case));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async { axum::serve(listener, router).await });
+        let response = reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.text().await.unwrap().contains("see its log"));
+        server.abort();
+    }
 }

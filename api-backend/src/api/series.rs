@@ -1,12 +1,13 @@
 //! `GET /series` and `GET /machines/{id}/series`: as columns, or as CSV.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -29,6 +30,8 @@ const MACHINES_MAX: usize = 100;
 /// Of a range that ended so long ago hardly anything changes any more, so that it need not be asked for again within [`KEPT_SECONDS`].
 const SETTLED_MS: i64 = HOUR_MS;
 const KEPT_SECONDS: u32 = 300;
+/// A range that ended no longer ago reaches into the present: every report changes the answer, so that a tag would never be met again.
+const PRESENT_MS: i64 = 60_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,33 +85,35 @@ async fn answer(app: App, machines: &[&str], headers: &HeaderMap, params: &Serie
     let metrics = words("metric", &params.metric, METRICS_MAX)?.into_iter().map(str::to_owned).collect();
     let query = SeriesQuery { metrics, device: params.device.clone(), from, to, detail };
     let mut snapshot = app.store.snapshot().await?;
-    let mut rows = Vec::new();
-    for machine in machines {
-        let row = store::machines::get(&mut snapshot, id("machine", machine)?).await?;
-        rows.push(row.ok_or_else(|| Problem::no_such("machine", machine))?);
-    }
+    let ids = machines.iter().map(|machine| id("machine", machine)).collect::<Result<Vec<i64>, Problem>>()?;
+    let known = store::machines::with_intervals(&mut snapshot, &ids).await?;
+    let find = |(id, text): (&i64, &&str)| {
+        let found = known.iter().find(|(row, _)| row.machine_id == *id);
+        found.cloned().ok_or_else(|| Problem::no_such("machine", text))
+    };
+    let rows = ids.iter().zip(machines).map(find).collect::<Result<Vec<_>, Problem>>()?;
     if wants_csv {
         drop(snapshot);
         return Ok(csv(app, rows, query));
     }
-    let tag = tag(&mut snapshot, &rows, &query).await?;
     let cached = if to < now - SETTLED_MS { format!("private, max-age={KEPT_SECONDS}") } else { "private, no-cache".to_owned() };
-    let head = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, cached)];
-    let is_known = |known: &str| known.split(',').any(|known| known.trim() == tag);
+    let tag = if to <= now - PRESENT_MS { Some(tag(&mut snapshot, &rows, &query).await?) } else { None };
+    let is_known = |known: &str| known.split(',').any(|known| Some(known.trim()) == tag.as_deref());
+    let (cached, tagged) = ([(header::CACHE_CONTROL, cached)], tag.as_ref().map(|tag| AppendHeaders([(header::ETAG, tag)])));
     if headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).is_some_and(is_known) {
-        return Ok((StatusCode::NOT_MODIFIED, head).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, cached, tagged, ()).into_response());
     }
     let mut series = Vec::new();
     let mut points = 0;
-    for row in &rows {
-        let found = read(&mut snapshot, row, &query).await?;
+    for (row, interval_ms) in &rows {
+        let found = history::read_series(&mut snapshot, row, *interval_ms, &query).await?;
         points += found.iter().map(|series| series.t.len()).sum::<usize>();
         if points > history::ALL_POINTS_MAX {
             return Err(history::HistoryError::TooLarge.into());
         }
         series.extend(found.into_iter().map(|series| OfMachine::new(row, series)));
     }
-    Ok((head, Json(Answer { series })).into_response())
+    Ok((cached, tagged, Json(Answer { series })).into_response())
 }
 
 #[derive(Serialize)]
@@ -142,23 +147,20 @@ impl OfMachine {
     }
 }
 
-async fn read(connection: &mut Connection, machine: &MachineRow, query: &SeriesQuery) -> Result<Vec<Series>, Problem> {
-    let interval_ms = store::hosts::interval_ms(connection, machine.host_key).await?;
-    Ok(history::read_series(connection, machine, interval_ms, query).await?)
-}
-
 /// Says which samples an answer is made of: the ledger counts what is stored of each hour. Weak, because a day that was folded since has its
 /// means rounded.
-async fn tag(connection: &mut Connection, machines: &[MachineRow], query: &SeriesQuery) -> Result<String, Problem> {
+async fn tag(connection: &mut Connection, machines: &[(MachineRow, i64)], query: &SeriesQuery) -> Result<String, Problem> {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     (&query.metrics, &query.device, query.from, query.to, query.detail).hash(&mut hasher);
     history::removed_before(connection).await?.hash(&mut hasher);
-    for machine in machines {
+    for (machine, interval_ms) in machines {
+        (machine.machine_id, interval_ms).hash(&mut hasher);
+    }
+    for host_key in machines.iter().map(|(machine, _)| machine.host_key).collect::<BTreeSet<i64>>() {
         // the range is rounded outwards, by less than an hour
         let (from, to) = (hour_of(query.from) - HOUR_MS, query.to + HOUR_MS);
-        let stored = store::ledger::stored(connection, machine.host_key, from, to).await?;
-        (machine.machine_id, stored).hash(&mut hasher);
+        store::ledger::stored(connection, host_key, from, to).await?.hash(&mut hasher);
     }
     Ok(format!("W/\"{:016x}\"", hasher.finish()))
 }
@@ -170,7 +172,8 @@ const CSV_HEADER: &[&str] = &["machine_id", "machine_name", "metric", "device", 
 
 struct Export {
     app: App,
-    machines: Arc<[MachineRow]>,
+    /// With their intervals.
+    machines: Arc<[(MachineRow, i64)]>,
     query: SeriesQuery,
     /// What comes next: machine and time.
     machine: usize,
@@ -178,7 +181,7 @@ struct Export {
 }
 
 /// Machine by machine; every sample in steps, points all at once, because they are few.
-fn csv(app: App, machines: Vec<MachineRow>, query: SeriesQuery) -> Response {
+fn csv(app: App, machines: Vec<(MachineRow, i64)>, query: SeriesQuery) -> Response {
     let from = query.from;
     let first = Export { app, machines: machines.into(), query, machine: 0, from };
     export::csv("series.csv", CSV_HEADER, first, |export| Box::pin(next_page(export)))
@@ -192,10 +195,10 @@ async fn next_page(mut export: Export) -> Result<export::Page<Export>, Problem> 
         Detail::Points(_) => last,
     };
     let machines = Arc::clone(&export.machines);
-    let machine = &machines[export.machine];
+    let (machine, interval_ms) = &machines[export.machine];
     let query = SeriesQuery { from: export.from, to: end, ..export.query.clone() };
     let mut snapshot = export.app.store.snapshot().await?;
-    let series = read(&mut snapshot, machine, &query).await?;
+    let series = history::read_series(&mut snapshot, machine, *interval_ms, &query).await?;
     drop(snapshot);
     export.from = end;
     if end == last {

@@ -6,6 +6,7 @@ use wire_model::{Figures, HostReport, ReportId};
 
 use super::chunk::{self, Axis, Column, Damaged, EncodedPart, Head, Part, Points};
 use super::scale::Scale;
+use crate::store::chunks::Resolution;
 use crate::thresholds::{Kind, machine_readings, place};
 
 /// Whose series they are.
@@ -107,7 +108,7 @@ impl Gathered {
                 _ => machines.push((series.owner, vec![column])),
             }
         }
-        let encode = |(owner, columns): (Owner, Vec<Column>)| (owner, chunk::encode(axis.0.len(), columns));
+        let encode = |(owner, columns): (Owner, Vec<Column>)| (owner, chunk::encode(Resolution::Raw, axis.0.len(), columns));
         let machines = machines.into_iter().map(encode).collect();
         (axis, machines)
     }

@@ -5,7 +5,7 @@ use tracing::warn;
 use crate::store::chunks::Resolution;
 use crate::store::counters::{self, Counter};
 use crate::store::reports::Head;
-use crate::store::{self, Result, Store};
+use crate::store::{self, Connection, Dialect, Result, Store, retention};
 
 use super::time::{QUARTER_MS, day_of, floor};
 
@@ -35,15 +35,16 @@ impl Removal {
     pub async fn begin(store: &Store, limits: Limits) -> Result<Removal> {
         let mut unsealed = store::reports::heads(&mut *store.read().await?, limits.raw_before).await?;
         let oldest = unsealed.iter().map(|head| day_of(head.oldest_at)).min().unwrap_or(limits.raw_before);
-        let raw_before = store.with_patience(|| give_up(store, limits, oldest)).await?;
+        let raw_before = store.change(|connection| Box::pin(give_up(connection, store.dialect(), limits, oldest))).await?;
         unsealed.retain(|head| head.oldest_at < limits.given_up_before);
         Ok(Removal { limits, given_up: unsealed, raw_before })
     }
 
     /// One small step. How many rows went; 0 when nothing is left that is old.
     pub async fn step(&mut self, store: &Store) -> Result<u64> {
-        while let Some(head) = self.given_up.last() {
-            let removed = store.with_patience(|| remove_reports(store, *head, self.limits.given_up_before)).await?;
+        let before = self.limits.given_up_before;
+        while let Some(&head) = self.given_up.last() {
+            let removed = store.change(|connection| Box::pin(remove_reports(connection, head, before))).await?;
             if removed > 0 {
                 metrics::counter!("retention_reports_removed_total").increment(removed);
                 warn!(head.host_key, removed, "removed reports that could not be sealed until they were too old");
@@ -52,51 +53,33 @@ impl Removal {
             self.given_up.pop();
         }
         for (resolution, before) in [(Resolution::Raw, self.raw_before), (Resolution::FiveMinutes, self.limits.rollups_before)] {
-            let removed = store.with_patience(|| remove_chunks(store, resolution, before)).await?;
+            let removed = store.change(|connection| Box::pin(retention::remove_chunks(connection, resolution, before))).await?;
             if removed > 0 {
                 metrics::counter!("retention_chunks_removed_total").increment(removed);
                 return Ok(removed);
             }
         }
-        store.with_patience(|| remove_stretches(store, self.raw_before)).await
+        store.change(|connection| Box::pin(retention::remove_stretches(connection, self.raw_before))).await
     }
 }
 
 /// Says from which day on samples are kept: as wanted, or an older one while something of it is to be folded or sealed.
-async fn give_up(store: &Store, limits: Limits, oldest_unsealed: i64) -> Result<i64> {
-    let mut transaction = store.begin().await?;
-    let now = counters::lock(&mut transaction, store.dialect(), Counter::RawRemovedBefore).await?;
-    let oldest_due = store::chunks::oldest_rollup_due(&mut transaction).await?.unwrap_or(limits.raw_before);
+async fn give_up(connection: &mut Connection, dialect: Dialect, limits: Limits, oldest_unsealed: i64) -> Result<i64> {
+    let now = counters::lock(connection, dialect, Counter::RawRemovedBefore).await?;
+    let oldest_due = store::chunks::oldest_rollup_due(connection).await?.unwrap_or(limits.raw_before);
     let next = limits.raw_before.min(oldest_due).min(oldest_unsealed).max(limits.given_up_before).max(now);
     if next > now {
-        counters::raise(&mut transaction, Counter::RawRemovedBefore, next - now).await?;
+        counters::raise(connection, Counter::RawRemovedBefore, next - now).await?;
     }
-    transaction.commit().await?;
     Ok(next)
 }
 
-async fn remove_reports(store: &Store, head: Head, before: i64) -> Result<u64> {
-    let mut transaction = store.begin().await?;
-    let removed = store::retention::remove_reports(&mut transaction, head.host_key, before, head.newest_at).await?;
+async fn remove_reports(connection: &mut Connection, head: Head, before: i64) -> Result<u64> {
+    let removed = retention::remove_reports(connection, head.host_key, before, head.newest_at).await?;
     if removed == 0 {
         // nothing refers to them any more, or will: reports that come now are older than the newest
         let before = floor(before.min(head.newest_at), QUARTER_MS);
-        store::forms::remove(&mut transaction, head.host_key, i64::MIN, before).await?;
+        store::forms::remove(connection, head.host_key, i64::MIN, before).await?;
     }
-    transaction.commit().await?;
-    Ok(removed)
-}
-
-async fn remove_chunks(store: &Store, resolution: Resolution, before: i64) -> Result<u64> {
-    let mut transaction = store.begin().await?;
-    let removed = store::retention::remove_chunks(&mut transaction, resolution, before).await?;
-    transaction.commit().await?;
-    Ok(removed)
-}
-
-async fn remove_stretches(store: &Store, before: i64) -> Result<u64> {
-    let mut transaction = store.begin().await?;
-    let removed = store::retention::remove_stretches(&mut transaction, before).await?;
-    transaction.commit().await?;
     Ok(removed)
 }

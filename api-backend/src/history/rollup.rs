@@ -96,8 +96,9 @@ impl Folded {
         for ((machine_id, ..), (head, points)) in self.0 {
             machines.entry(machine_id).or_default().push(column(head, &points));
         }
-        let parts =
-            |(machine_id, columns)| chunk::encode(SLOTS, columns).into_iter().map(move |(part, data)| (machine_id, part, data));
+        let parts = |(machine_id, columns)| {
+            chunk::encode(Resolution::FiveMinutes, SLOTS, columns).into_iter().map(move |(part, data)| (machine_id, part, data))
+        };
         machines.into_iter().flat_map(parts).collect()
     }
 }

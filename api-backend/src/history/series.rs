@@ -133,8 +133,6 @@ struct Reading<'a> {
     width: i64,
     series: BTreeMap<(String, Option<String>), (Scale, Vec<Bucket>)>,
     points: usize,
-    /// Parts of chunks that may have the metrics.
-    parts: Vec<RangeInclusive<i64>>,
 }
 
 impl<'a> Reading<'a> {
@@ -147,10 +145,15 @@ impl<'a> Reading<'a> {
         let grid = if width > QUARTER_MS - SLOT_MS { QUARTER_MS } else { SLOT_MS };
         let (width, grid) = if width >= SLOT_MS { (ceil(width, grid), grid) } else { (width, 1) };
         let (from, to) = (floor(query.from, grid), ceil(query.to, grid));
-        let mut parts: Vec<_> = query.metrics.iter().map(|metric| parts_with(metric)).collect();
+        Reading { machine, query, from, to, width, series: BTreeMap::new(), points: 0 }
+    }
+
+    /// Parts of chunks that may have the metrics.
+    fn parts(&self, resolution: Resolution) -> Vec<RangeInclusive<i64>> {
+        let mut parts: Vec<_> = self.query.metrics.iter().map(|metric| parts_with(metric, resolution)).collect();
         parts.sort_by_key(|parts| *parts.start());
         parts.dedup();
-        Reading { machine, query, from, to, width, series: BTreeMap::new(), points: 0, parts }
+        parts
     }
 
     /// Adds to the series of `head`, in its units; `start` is any time.
@@ -169,7 +172,7 @@ impl<'a> Reading<'a> {
     }
 
     async fn read_rollups(&mut self, connection: &mut Connection, days: &[i64]) -> Result<(), HistoryError> {
-        let (query, parts) = (self.query, self.parts.clone());
+        let (query, parts) = (self.query, self.parts(Resolution::FiveMinutes));
         for days in days.chunks(STRETCHES_AT_ONCE) {
             let (host_key, machine_id) = (self.machine.host_key, self.machine.machine_id);
             let resolution = Resolution::FiveMinutes;
@@ -185,7 +188,7 @@ impl<'a> Reading<'a> {
     }
 
     async fn read_chunks(&mut self, connection: &mut Connection, quarters: &[i64]) -> Result<(), HistoryError> {
-        let (query, parts, resolution) = (self.query, self.parts.clone(), Resolution::Raw);
+        let (query, parts, resolution) = (self.query, self.parts(Resolution::Raw), Resolution::Raw);
         for quarters in quarters.chunks(STRETCHES_AT_ONCE) {
             let (host_key, machine_id) = (self.machine.host_key, self.machine.machine_id);
             // a whole chunk in one bucket: its summary says all

@@ -88,7 +88,7 @@ pub async fn over_range(
     let mut reading = Reading { metric, from, to, found: HashMap::new() };
     for (resolution, starts) in [(Resolution::FiveMinutes, days), (Resolution::Raw, quarters)] {
         let add = |start: i64, machine_id: i64, data: &[u8]| Ok(reading.add(resolution, start, machine_id, data)?);
-        store::chunks::of_stretches(connection, resolution, &starts, parts_with(metric), add).await?;
+        store::chunks::of_stretches(connection, resolution, &starts, parts_with(metric, resolution), add).await?;
     }
     let top = |((machine_id, device), (scale, all)): (_, (Scale, Bucket))| Top {
         machine: TopMachine::Id(machine_id),

@@ -19,7 +19,7 @@ pub(super) struct Inventory(HashMap<(Kind, String), MachineRow>);
 impl Inventory {
     /// That of a locked host.
     pub(super) async fn load(connection: &mut Connection, host: &HostRow) -> Result<Inventory> {
-        Ok(Inventory::of(store::machines::present(connection, host.host_key).await?))
+        Ok(Inventory::of(store::machines::present(connection, &[host.host_key]).await?))
     }
 
     fn of(rows: Vec<MachineRow>) -> Inventory {

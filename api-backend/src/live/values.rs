@@ -64,14 +64,16 @@ async fn round(store: &Store, live: &Live, seen: &mut HashMap<i64, i64>) -> stor
     for hosts in hosts.chunks(HOSTS_AT_ONCE) {
         let keys: Vec<i64> = hosts.iter().map(|host| host.host_key).collect();
         let mut reports = newest_reports(&mut connection, &keys).await?;
+        let machines = store::machines::present(&mut connection, &keys).await?;
+        let ids: HashMap<(i64, Kind, &str), i64> = machines
+            .iter()
+            .map(|machine| ((machine.host_key, machine.kind, machine.identity.as_str()), machine.machine_id))
+            .collect();
         let mut values = Vec::new();
         for host in hosts {
             let Some(report) = reports.remove(&host.host_key) else { continue };
-            let machines = store::machines::present(&mut connection, host.host_key).await?;
-            let ids: HashMap<(Kind, &str), i64> =
-                machines.iter().map(|machine| ((machine.kind, machine.identity.as_str()), machine.machine_id)).collect();
             for readings in machine_readings(&report) {
-                let Some(machine_id) = ids.get(&(readings.kind, readings.identity.as_str())) else { continue };
+                let Some(machine_id) = ids.get(&(host.host_key, readings.kind, readings.identity.as_str())) else { continue };
                 values.push(MachineValues {
                     machine_id: *machine_id,
                     host_id: host.host_id.clone(),

@@ -242,10 +242,3 @@ pub async fn rollup_done(connection: &mut Connection, due: RollupDue) -> Result<
     let query = sqlx::query(sql).bind(due.day_at).bind(due.host_key).bind(due.stamp);
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
-
-/// Takes a lease that nobody holds, or keeps the one that `holder` has. Whether it has it now.
-pub async fn take_lease(connection: &mut Connection, name: &str, holder: i64, now: i64, until: i64) -> Result<bool> {
-    let sql = "UPDATE leases SET holder = ?, held_until = ? WHERE name = ? AND (holder = ? OR held_until < ?)";
-    let query = sqlx::query(sql).bind(holder).bind(until).bind(name).bind(holder).bind(now);
-    Ok(query.execute(connection).await?.rows_affected() == 1)
-}

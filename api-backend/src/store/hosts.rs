@@ -176,9 +176,3 @@ fn host(row: &AnyRow) -> Result<HostRow> {
         inventory_version: row.try_get("inventory_version")?,
     })
 }
-
-/// Interval of a host's newest report.
-pub async fn interval_ms(connection: &mut Connection, host_key: i64) -> Result<i64> {
-    let sql = "SELECT interval_ms FROM hosts WHERE host_key = ?";
-    Ok(sqlx::query_scalar(sql).bind(host_key).fetch_optional(connection).await?.unwrap_or_default())
-}

@@ -38,14 +38,24 @@ pub struct MachineFilter {
     pub kind: Option<Kind>,
     /// Only machines of this host.
     pub host_id: Option<String>,
+    /// Only those that are there, or were since.
+    pub gone_since: Option<i64>,
 }
 
 const COLUMNS: &str = "machine_id, m.host_key, kind, identity, name, state, labels, facts, first_seen_at, gone_at";
 
-/// The machines that a host has now.
-pub async fn present(connection: &mut Connection, host_key: i64) -> Result<Vec<MachineRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ? AND gone_at IS NULL");
-    sqlx::query(AssertSqlSafe(sql)).bind(host_key).fetch_all(connection).await?.iter().map(machine).collect()
+/// The machines that these hosts have now, in no order.
+pub async fn present(connection: &mut Connection, host_keys: &[i64]) -> Result<Vec<MachineRow>> {
+    let mut machines = Vec::new();
+    for keys in host_keys.chunks(MAX_BOUND_VALUES) {
+        let list = placeholders(keys.len());
+        let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key IN ({list}) AND gone_at IS NULL");
+        let query = keys.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, key| query.bind(*key));
+        for row in &query.fetch_all(&mut *connection).await? {
+            machines.push(machine(row)?);
+        }
+    }
+    Ok(machines)
 }
 
 /// All machines that a host has or had.
@@ -72,6 +82,22 @@ pub async fn find(connection: &mut Connection, host_key: i64, kind: Kind, identi
 pub async fn get(connection: &mut Connection, machine_id: i64) -> Result<Option<MachineRow>> {
     let sql = format!("SELECT {COLUMNS} FROM machines m WHERE machine_id = ?");
     sqlx::query(AssertSqlSafe(sql)).bind(machine_id).fetch_optional(connection).await?.as_ref().map(machine).transpose()
+}
+
+/// The machines of these ids that are there, in no order, each with the interval of its host's newest report.
+pub async fn with_intervals(connection: &mut Connection, machine_ids: &[i64]) -> Result<Vec<(MachineRow, i64)>> {
+    let mut machines = Vec::new();
+    for ids in machine_ids.chunks(MAX_BOUND_VALUES) {
+        let sql = format!(
+            "SELECT {COLUMNS}, h.interval_ms FROM machines m JOIN hosts h ON h.host_key = m.host_key WHERE machine_id IN ({})",
+            placeholders(ids.len())
+        );
+        let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(*id));
+        for row in &query.fetch_all(&mut *connection).await? {
+            machines.push((machine(row)?, row.try_get("interval_ms")?));
+        }
+    }
+    Ok(machines)
 }
 
 /// The machines of these ids that are there, in no order.
@@ -116,6 +142,9 @@ pub async fn list(connection: &mut Connection, filter: &MachineFilter, after: i6
     if filter.kind.is_some() {
         sql += " AND kind = ?";
     }
+    if filter.gone_since.is_some() {
+        sql += " AND (gone_at IS NULL OR gone_at >= ?)";
+    }
     sql += " ORDER BY machine_id LIMIT ?";
     let mut query = sqlx::query(AssertSqlSafe(sql));
     if let Some(host_id) = &filter.host_id {
@@ -124,6 +153,9 @@ pub async fn list(connection: &mut Connection, filter: &MachineFilter, after: i6
     query = query.bind(after);
     if let Some(kind) = filter.kind {
         query = query.bind(kind.as_str());
+    }
+    if let Some(since) = filter.gone_since {
+        query = query.bind(since);
     }
     query.bind(limit).fetch_all(connection).await?.iter().map(machine).collect()
 }

@@ -11,6 +11,7 @@ pub mod counters;
 pub mod events;
 pub mod forms;
 pub mod hosts;
+pub mod leases;
 pub mod ledger;
 pub mod machines;
 mod migrate;

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::{Store, StoreError};
+use super::{Connection, Store, StoreError};
 
 /// How often a transaction that met another one is tried before whoever asked is told to come back.
 const TRIES: u32 = 5;
@@ -69,6 +70,20 @@ impl Writes {
 }
 
 impl Store {
+    /// One transaction of these statements, run again when it met another one. They must not change anything but the database.
+    pub async fn change<T>(
+        &self,
+        statements: impl for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let run = async || {
+            let mut transaction = self.begin().await?;
+            let done = statements(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        };
+        self.with_patience(run).await
+    }
+
     /// Runs a whole transaction, and runs it again when it met another one. It must not change anything but the database.
     pub async fn with_patience<T, E, F>(&self, mut transaction: impl FnMut() -> F) -> Result<T, E>
     where

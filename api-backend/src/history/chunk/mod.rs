@@ -19,6 +19,7 @@ use self::bytes::{Reader, Result, damaged};
 pub(super) use self::read::Part;
 use self::write::NewPart;
 use super::scale::Scale;
+use crate::store::chunks::Resolution;
 
 /// Version of the format, the first byte.
 const VERSION: u8 = 1;
@@ -119,29 +120,43 @@ fn open(bytes: &[u8]) -> Result<(Reader<'_>, FileDecompressor)> {
     Ok((reader, pco))
 }
 
-/// A part by its number, which begins with the group of its metrics.
+/// A part by its number, which begins with the section of its metrics.
 pub(super) type EncodedPart = (i64, Vec<u8>);
 
-/// Parts of one group at most.
+/// Parts of one section at most.
 const PARTS: i64 = 65_536;
+/// Sections of folded columns are numbered from here.
+const FOLDED: i64 = 1_000;
+
+/// Which metrics stand together in parts of their own, so that whoever asks for one need not read all: of raw columns a few, whose parts
+/// would be small otherwise; of folded ones, which are read for many days at once, each by itself.
+fn section(metric: &str, resolution: Resolution) -> i64 {
+    match resolution {
+        Resolution::Raw => names::group(metric),
+        Resolution::FiveMinutes => {
+            FOLDED + names::number(metric).map_or(0, |number| i64::try_from(number).expect("a short list"))
+        }
+    }
+}
 
 /// The numbers that parts with this metric may have.
-pub(super) fn parts_with(metric: &str) -> RangeInclusive<i64> {
-    let first = names::group(metric) * PARTS;
+pub(super) fn parts_with(metric: &str, resolution: Resolution) -> RangeInclusive<i64> {
+    let first = section(metric, resolution) * PARTS;
     first..=first + PARTS - 1
 }
 
 /// Writes the columns of a stretch of `length` places, as one part or several. Columns without a value are left out.
-pub(super) fn encode(length: usize, mut columns: Vec<Column>) -> Vec<EncodedPart> {
+pub(super) fn encode(resolution: Resolution, length: usize, mut columns: Vec<Column>) -> Vec<EncodedPart> {
     columns.retain(|column| !column.places.is_empty());
+    let section = |column: &Column| section(&column.head.metric, resolution);
     // device by device, whose name then stands once
-    let order = |head: &Head| (names::group(&head.metric), head.device.clone(), names::number(&head.metric), head.metric.clone());
-    columns.sort_by_cached_key(|column| order(&column.head));
+    let order = |Head { metric, device, .. }: &Head| (device.clone(), names::number(metric), metric.clone());
+    columns.sort_by_cached_key(|column| (section(column), order(&column.head)));
     let mut parts = Vec::new();
-    for group in columns.chunk_by(|one, other| names::group(&one.head.metric) == names::group(&other.head.metric)) {
-        let mut number = *parts_with(&group[0].head.metric).start();
+    for columns in columns.chunk_by(|one, other| section(one) == section(other)) {
+        let mut number = *parts_with(&columns[0].head.metric, resolution).start();
         let mut part = NewPart::default();
-        for column in group {
+        for column in columns {
             part.add(length, column);
             if part.bytes() >= PART_BYTES {
                 parts.push((number, std::mem::take(&mut part).finish(length)));

@@ -72,7 +72,7 @@ pub(super) fn number(name: &str) -> Option<u64> {
     NAMES.iter().position(|known| *known == name).map(|index| index as u64 + 1)
 }
 
-/// Metrics whose numbers are next to each other stand together in parts of their own, so that whoever asks for one need not read all.
+/// Metrics whose numbers are next to each other are a group.
 const GROUP: u64 = 8;
 
 /// The group of a metric. All without a number are in the one of number 0.

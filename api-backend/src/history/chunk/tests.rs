@@ -15,11 +15,15 @@ fn samples(metric: &str, device: Option<&str>, values: &[f64]) -> Column {
 }
 
 fn decode(parts: &[EncodedPart]) -> Vec<Column> {
+    decode_of(Resolution::Raw, parts)
+}
+
+fn decode_of(resolution: Resolution, parts: &[EncodedPart]) -> Vec<Column> {
     let mut columns = Vec::new();
     for (number, bytes) in parts {
         let part = Part::open(bytes).unwrap();
         for of in &part.columns {
-            assert!(parts_with(of.metric).contains(number), "{number}: {}", of.metric);
+            assert!(parts_with(of.metric, resolution).contains(number), "{number}: {}", of.metric);
             let column = part.decode(of).unwrap();
             assert_eq!(column.points.summary(), of.summary, "{}", of.metric);
             columns.push(column);
@@ -38,8 +42,8 @@ fn columns_come_back_with_their_names_devices_and_gaps() {
         samples("system.filesystem.utilization", Some("/"), &[7.0, 8.0, -7.0]),
         samples("system.filesystem.usage", Some("/home"), &[1e15, 0.0, 0.0]),
     ];
-    assert_eq!(decode(&encode(3, columns.clone())), columns);
-    assert_eq!(encode(3, vec![column("custom.metric", None, vec![], Points::Samples(vec![]))]), []);
+    assert_eq!(decode(&encode(Resolution::Raw, 3, columns.clone())), columns);
+    assert_eq!(encode(Resolution::Raw, 3, vec![column("custom.metric", None, vec![], Points::Samples(vec![]))]), []);
 }
 
 #[test]
@@ -48,9 +52,18 @@ fn what_does_not_change_takes_a_few_bytes() {
         .iter()
         .map(|metric| samples(metric, None, &[12.0; 450]))
         .collect();
-    let parts = encode(450, columns);
+    let parts = encode(Resolution::Raw, 450, columns);
     let bytes: usize = parts.iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(parts.len() == 2 && bytes < 45, "{bytes} bytes");
+}
+
+#[test]
+fn each_folded_metric_has_parts_of_its_own() {
+    let metrics = ["custom.metric", "custom.other", "system.cpu.utilization", "system.cpu.user.utilization"];
+    let columns: Vec<_> = metrics.iter().map(|metric| samples(metric, None, &[1.0])).collect();
+    let numbers = |resolution| encode(resolution, 1, columns.clone()).into_iter().map(|(number, _)| number).collect::<Vec<_>>();
+    assert_eq!(numbers(Resolution::Raw), [0, 1 << 16]);
+    assert_eq!(numbers(Resolution::FiveMinutes), [1_000 << 16, 1_001 << 16, 1_002 << 16]);
 }
 
 #[test]
@@ -60,7 +73,7 @@ fn a_large_machine_is_split_into_parts() {
     };
     let columns: Vec<_> =
         (10..50).map(|number| samples("system.disk.read", Some(&format!("disk{number}")), &noise(number))).collect();
-    let parts = encode(450, columns.clone());
+    let parts = encode(Resolution::Raw, 450, columns.clone());
     assert!(parts.len() > 5);
     // one column more than the limit, at most
     assert!(parts.iter().all(|(_, bytes)| bytes.len() < PART_BYTES + 900));
@@ -69,7 +82,7 @@ fn a_large_machine_is_split_into_parts() {
 
 #[test]
 fn another_version_is_refused() {
-    let (_, mut bytes) = encode(1, vec![samples("system.uptime", None, &[1.0])]).remove(0);
+    let (_, mut bytes) = encode(Resolution::Raw, 1, vec![samples("system.uptime", None, &[1.0])]).remove(0);
     bytes[0] = VERSION + 1;
     let error = Part::open(&bytes).err().unwrap();
     assert!(error.to_string().contains("version is 2"), "{error}");
@@ -113,17 +126,19 @@ fn any_column() -> impl Strategy<Value = Column> {
 proptest! {
     #[test]
     fn any_columns_come_back(columns in prop::collection::vec(any_column(), 0..8)) {
-        let mut decoded = decode(&encode(60, columns.clone()));
-        for column in columns {
-            let place = decoded.iter().position(|other| *other == column);
-            decoded.remove(place.expect("every column comes back"));
+        for resolution in [Resolution::Raw, Resolution::FiveMinutes] {
+            let mut decoded = decode_of(resolution, &encode(resolution, 60, columns.clone()));
+            for column in &columns {
+                let place = decoded.iter().position(|other| other == column);
+                decoded.remove(place.expect("every column comes back"));
+            }
+            prop_assert!(decoded.is_empty());
         }
-        prop_assert!(decoded.is_empty());
     }
 
     #[test]
     fn a_damaged_chunk_is_read_or_refused(columns in prop::collection::vec(any_column(), 1..4), place in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<bool>()) {
-        for (_, mut bytes) in encode(60, columns) {
+        for (_, mut bytes) in encode(Resolution::Raw, 60, columns) {
             let place = place.index(bytes.len());
             if cut { bytes.truncate(place) } else { bytes[place] ^= 1 << bit }
             if let Ok(part) = Part::open(&bytes) {

@@ -72,7 +72,7 @@ pub(super) fn chunk(part: i64, data: &[u8]) -> anyhow::Result<Chunk> {
     }
     let mut columns = Vec::new();
     for head in heads {
-        ensure!(names::belongs(&head.metric, part), "{} in part {part}", head.metric);
+        ensure!(names::belongs(&head.metric, part, head.is_folded), "{} in part {part}", head.metric);
         let mut data = Bytes::of(bytes.take(head.bytes)?);
         let points = head.points(&mut data, &header, places);
         let points = points.and_then(|points| data.end().map(|()| points));

@@ -66,15 +66,17 @@ const NAMES: [&str; 62] = [
     "container.process.count",
 ];
 
-/// Metrics whose numbers are next to each other stand together in rows of their own; those without a number have group 0.
+/// Metrics whose numbers are next to each other stand together in raw rows of their own; those without a number have group 0.
 const GROUP: usize = 8;
-/// Rows of one group are counted from 0 to here.
+/// Of folded rows each metric has some of its own.
+const FOLDED: usize = 1_000;
+/// Rows of one group or metric are counted from 0 to here.
 const ROWS: i64 = 65_536;
 
 /// Whether a metric may stand in a row of this `part`.
-pub(super) fn belongs(metric: &str, part: i64) -> bool {
-    let group = NAMES.iter().position(|name| *name == metric).map_or(0, |index| (index + 1).div_ceil(GROUP));
-    usize::try_from(part.div_euclid(ROWS)) == Ok(group)
+pub(super) fn belongs(metric: &str, part: i64, is_folded: bool) -> bool {
+    let number = NAMES.iter().position(|name| *name == metric).map_or(0, |index| index + 1);
+    usize::try_from(part.div_euclid(ROWS)) == Ok(if is_folded { FOLDED + number } else { number.div_ceil(GROUP) })
 }
 
 pub(super) fn name(number: u64) -> Option<&'static str> {
@@ -89,7 +91,12 @@ mod tests {
     fn a_part_names_the_group_of_its_metrics() {
         for (metric, part) in [("odd.one", 3), (NAMES[0], 65_536), (NAMES[7], 131_071), (NAMES[8], 131_072), (NAMES[61], 8 << 16)]
         {
-            assert!(belongs(metric, part) && !belongs(metric, part + 65_536) && !belongs(metric, part - 65_536), "{metric}");
+            let belongs = |part| belongs(metric, part, false);
+            assert!(belongs(part) && !belongs(part + 65_536) && !belongs(part - 65_536), "{metric}");
+        }
+        for (metric, part) in [("odd.one", 1_000 << 16), (NAMES[0], (1_001 << 16) + 1), (NAMES[61], 1_062 << 16)] {
+            let belongs = |part, is_folded| belongs(metric, part, is_folded);
+            assert!(belongs(part, true) && !belongs(part + 65_536, true) && !belongs(part, false), "{metric}");
         }
     }
 
