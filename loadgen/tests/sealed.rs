@@ -200,11 +200,11 @@ async fn post(address: &str, reports: Vec<String>) {
     assert_eq!(receipt["stored"], json!(reports.len()), "{receipt}");
 }
 
-/// The first row of the group of `container.cpu.usage` (51): the first container's, in the second stretch or on the first folded day of the played host.
+/// The first row of the group of `container.cpu.usage` (51), and of itself where it is folded: the first container's, in the second stretch or on the first folded day of the played host.
 const RAW: &str = "resolution_ms = 0 AND start_at = (SELECT MIN(start_at) + 900000 FROM stretches) AND machine_id = \
                    (SELECT MIN(machine_id) FROM machines WHERE kind = 'container') AND part = 458752";
 const FOLDED: &str = "resolution_ms = 300000 AND start_at = (SELECT MIN(start_at) FROM chunks WHERE resolution_ms = 300000) AND machine_id = \
-                      (SELECT MIN(machine_id) FROM machines WHERE kind = 'container') AND part = 458752";
+                      (SELECT MIN(machine_id) FROM machines WHERE kind = 'container') AND part = 68878336";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sealed_is_compared_and_what_is_wrong_in_it_is_found() {
