@@ -84,6 +84,21 @@ pub struct Packed {
     pub length: usize,
 }
 
+impl Figures {
+    fn with_room(blanks: usize) -> Figures {
+        Figures { id: ReportId::default(), at: 0, values: Vec::with_capacity(blanks) }
+    }
+
+    /// Takes what names the report, from a blank that has no value.
+    fn name(&mut self, what: What, digits: i64) {
+        match what {
+            What::Epoch => self.id.epoch = digits.cast_unsigned(),
+            What::Seq => self.id.seq = digits.cast_unsigned(),
+            What::At | What::Value => self.at = digits,
+        }
+    }
+}
+
 impl Form {
     /// Decodes and checks a message as [`HostReport::decode`] does, and keeps its form.
     pub fn decode(message: &[u8], now_ms: i64) -> Result<(Form, Figures), ReportError> {
@@ -151,8 +166,7 @@ impl Form {
     /// message.
     #[inline]
     fn walk(&self, bytes: &[u8], now_ms: i64, mut each: impl FnMut(Decimal, Decimal, &[u8])) -> Option<(Figures, usize)> {
-        let (mut id, mut at) = (ReportId::default(), 0);
-        let mut values = Vec::with_capacity(self.blanks.len());
+        let mut figures = Figures::with_room(self.blanks.len());
         let (mut text, mut rest) = (&*self.text, bytes);
         let mut begin = 0;
         for blank in &self.blanks {
@@ -166,15 +180,11 @@ impl Form {
             }
             let (decimal, length) = if blank.what == What::Value {
                 let Number { value, decimal, length } = number::decimal_or_null(rest)?;
-                values.push(value);
+                figures.values.push(value);
                 (decimal, length)
             } else {
                 let (digits, length) = number::whole(rest)?;
-                match blank.what {
-                    What::Epoch => id.epoch = digits.cast_unsigned(),
-                    What::Seq => id.seq = digits.cast_unsigned(),
-                    What::At | What::Value => at = digits,
-                }
+                figures.name(blank.what, digits);
                 (Decimal::whole(digits), length)
             };
             let (number, behind) = rest.split_at(length);
@@ -182,20 +192,19 @@ impl Form {
             rest = behind;
         }
         let length = bytes.len() - rest.strip_prefix(text)?.len();
-        let is_new_epoch = self.previous.is_none_or(|previous| previous.epoch < id.epoch);
-        let is_time = at > 0 && at.saturating_sub(now_ms) <= limits::FUTURE_MS;
-        (length <= limits::MESSAGE_BYTES && is_new_epoch && is_time).then_some((Figures { id, at, values }, length))
+        let is_new_epoch = self.previous.is_none_or(|previous| previous.epoch < figures.id.epoch);
+        let is_time = figures.at > 0 && figures.at.saturating_sub(now_ms) <= limits::FUTURE_MS;
+        (length <= limits::MESSAGE_BYTES && is_new_epoch && is_time).then_some((figures, length))
     }
 
     /// A report that was packed by this form; `None` when it was not.
     pub fn unpack(&self, packed: &[u8]) -> Option<Figures> {
-        let (mut id, mut at) = (ReportId::default(), 0);
-        let mut values = Vec::with_capacity(self.blanks.len());
+        let mut figures = Figures::with_room(self.blanks.len());
         let mut unpacker = Unpacker::new(packed);
         for blank in &self.blanks {
             let number = unpacker.next(blank.base())?;
             if blank.what == What::Value {
-                values.push(match number {
+                figures.values.push(match number {
                     Unpacked::Decimal(decimal) => decimal.value(),
                     Unpacked::Text(text) => number::decimal_or_null(text).filter(|number| number.length == text.len())?.value,
                 });
@@ -206,13 +215,9 @@ impl Form {
                 Unpacked::Decimal(_) => return None,
                 Unpacked::Text(text) => number::whole(text).filter(|(_, length)| *length == text.len())?.0,
             };
-            match blank.what {
-                What::Epoch => id.epoch = digits.cast_unsigned(),
-                What::Seq => id.seq = digits.cast_unsigned(),
-                What::At | What::Value => at = digits,
-            }
+            figures.name(blank.what, digits);
         }
-        unpacker.is_empty().then_some(Figures { id, at, values })
+        unpacker.is_empty().then_some(figures)
     }
 
     /// The message that was packed by this form, without spaces before its numbers; `None` when it was not.

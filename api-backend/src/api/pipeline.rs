@@ -1,6 +1,6 @@
 //! `GET /pipeline` and `GET /machines/{id}/pipeline`: what became of the reports, hop by hop and hour by hour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
 use axum::extract::State;
@@ -216,19 +216,20 @@ struct HostOfPipeline {
 async fn read_hosts(connection: &mut Connection, rows: Vec<HostRow>) -> Result<Vec<HostOfPipeline>, StoreError> {
     let keys: Vec<i64> = rows.iter().map(|row| row.host_key).collect();
     let mut reports = newest_reports(connection, &keys).await?;
-    let mut hosts = Vec::with_capacity(rows.len());
-    for row in rows {
+    let names: Vec<_> = keys.iter().map(|key| (*key, Kind::Host, "")).collect();
+    let machines = store::machines::named(connection, &names).await?;
+    let ids: HashMap<i64, i64> = machines.into_iter().map(|machine| (machine.host_key, machine.machine_id)).collect();
+    let host = |row: HostRow| {
         let report = reports.remove(&row.host_key);
-        let machines = store::machines::find(connection, row.host_key, Kind::Host, &[""]).await?;
-        hosts.push(HostOfPipeline {
-            machine_id: machines.first().map(|machine| machine.machine_id),
+        HostOfPipeline {
+            machine_id: ids.get(&row.host_key).copied(),
             view: view(&row, report.as_ref()),
             figures: report.as_ref().map(own_figures).unwrap_or_default(),
             version: report.and_then(|report| report.host.collector),
             row,
-        });
-    }
-    Ok(hosts)
+        }
+    };
+    Ok(rows.into_iter().map(host).collect())
 }
 
 impl HostOfPipeline {

@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use wire_model::{Figures, Form, HostReport, limits};
 use zstd::bulk::Decompressor;
 
-use super::time::{QUARTER_MS, ceil, floor};
+use super::time::{QUARTER_MS, ceil, quarter_of};
 use crate::store::{self, Connection, Result, StoreError};
 
 /// Level of stored messages: higher ones cost more CPU than they save disk.
@@ -57,7 +57,7 @@ pub(super) struct HeadReader {
 impl HeadReader {
     /// For a host's reports of [from, to).
     pub(super) async fn open(connection: &mut Connection, host_key: i64, from: i64, to: i64) -> Result<HeadReader> {
-        let (from, to) = (floor(from, QUARTER_MS), ceil(to, QUARTER_MS));
+        let (from, to) = (quarter_of(from), ceil(to, QUARTER_MS));
         HeadReader::new(store::forms::of_host(connection, host_key, from, to).await?)
     }
 
@@ -77,7 +77,7 @@ impl HeadReader {
             return Ok((figures, self.forms.get(&key).filter(|_| is_another)));
         }
         if key.is_some() {
-            return Err(corrupt("it does not fit its form"));
+            return Err(corrupt(MISFIT));
         }
         let (form, figures) = decode(&self.message)?;
         self.last = Some(None);
@@ -120,6 +120,8 @@ fn corrupt(error: impl ToString) -> StoreError {
     StoreError::Corrupt(format!("a report cannot be read back: {}", error.to_string()))
 }
 
+const MISFIT: &str = "it does not fit its form";
+
 /// How often the newest reports are read again whose forms were removed in between: only as many quarters of an hour can have passed.
 const TRIES: usize = 3;
 
@@ -135,37 +137,29 @@ pub async fn newest_reports(connection: &mut Connection, host_keys: &[i64]) -> R
         };
         let forms: Vec<(i64, i64)> = payloads.iter().filter_map(form).collect();
         let messages = store::forms::find(connection, &forms).await?;
-        left = forms.iter().filter(|form| !messages.contains_key(form)).map(|(host_key, _)| *host_key).collect();
-        reports.extend(read_newest(&payloads, messages, &left)?);
+        left = forms.into_iter().filter(|form| !messages.contains_key(form)).map(|(host_key, _)| host_key).collect();
+        let mut decompressor = Decompressor::new().map_err(corrupt)?;
+        let mut message = Vec::new();
+        for (host_key, payload) in payloads {
+            let report = match Payload::of(&payload) {
+                Payload::Whole(bytes) => {
+                    inflate(&mut decompressor, bytes, &mut message)?;
+                    serde_json::from_slice(&message).map_err(corrupt)?
+                }
+                Payload::Packed { form_at, packed } => {
+                    let Some(of_form) = messages.get(&(host_key, form_at)) else { continue };
+                    inflate(&mut decompressor, of_form, &mut message)?;
+                    let (form, _) = decode(&message)?;
+                    form.report(&form.unpack(packed).ok_or_else(|| corrupt(MISFIT))?)
+                }
+            };
+            reports.insert(host_key, report);
+        }
         if left.is_empty() {
             return Ok(reports);
         }
     }
     Err(corrupt(format!("the forms of hosts {left:?} are not there")))
-}
-
-fn read_newest(
-    payloads: &HashMap<i64, Vec<u8>>,
-    mut messages: HashMap<(i64, i64), Vec<u8>>,
-    but: &[i64],
-) -> Result<Vec<(i64, HostReport)>> {
-    let mut decompressor = Decompressor::new().map_err(corrupt)?;
-    let mut message = Vec::new();
-    let mut read = |host_key: i64, payload: &[u8]| match Payload::of(payload) {
-        Payload::Whole(bytes) => {
-            inflate(&mut decompressor, bytes, &mut message)?;
-            serde_json::from_slice(&message).map_err(corrupt)
-        }
-        Payload::Packed { form_at, packed } => {
-            let of_form = messages.remove(&(host_key, form_at)).unwrap_or_default();
-            inflate(&mut decompressor, &of_form, &mut message)?;
-            let (form, _) = decode(&message)?;
-            let figures = form.unpack(packed).ok_or_else(|| corrupt("it does not fit its form"))?;
-            Ok(form.report(&figures))
-        }
-    };
-    let wanted = payloads.iter().filter(|(host_key, _)| !but.contains(host_key));
-    wanted.map(|(host_key, payload)| Ok((*host_key, read(*host_key, payload)?))).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::store::counters::{self, Counter};
 use crate::store::reports::Head;
 use crate::store::{self, Connection, Dialect, Result, Store, retention};
 
-use super::time::{QUARTER_MS, day_of, floor};
+use super::time::{day_of, quarter_of};
 
 /// Starts of days, Unix ms.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ async fn remove_reports(connection: &mut Connection, head: Head, before: i64) ->
     let removed = retention::remove_reports(connection, head.host_key, before, head.newest_at).await?;
     if removed == 0 {
         // nothing refers to them any more, or will: reports that come now are older than the newest
-        let before = floor(before.min(head.newest_at), QUARTER_MS);
+        let before = quarter_of(before.min(head.newest_at));
         store::forms::remove(connection, head.host_key, i64::MIN, before).await?;
     }
     Ok(removed)

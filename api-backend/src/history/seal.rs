@@ -10,7 +10,7 @@ use wire_model::{Form, HostReport};
 use super::chunk::{Axis, Damaged};
 use super::gather::{Chunk, Gathered, Owner, Places};
 use super::head::HeadReader;
-use super::time::{QUARTER_MS, day_of, floor};
+use super::time::{QUARTER_MS, day_of, quarter_of};
 use crate::ingest::describe;
 use crate::store::chunks::{NewChunk, Resolution, Stretch};
 use crate::store::counters::{self, Counter};
@@ -49,23 +49,23 @@ impl From<Damaged> for StoreError {
 
 /// The oldest stretch of each host that is complete at `before`, in the order in which chunks are kept.
 pub async fn due(store: &Store, before: i64) -> Result<Vec<Head>> {
-    let before = floor(before, QUARTER_MS);
+    let before = quarter_of(before);
     let mut heads = store::reports::heads(&mut *store.read().await?, before).await?;
-    heads.sort_by_key(|head| (floor(head.oldest_at, QUARTER_MS), head.host_key));
+    heads.sort_by_key(|head| (quarter_of(head.oldest_at), head.host_key));
     Ok(heads)
 }
 
 /// What follows a stretch that was sealed, if it is complete at `before`.
 pub async fn next(store: &Store, head: Head, before: i64) -> Result<Option<Head>> {
-    let from = floor(head.oldest_at, QUARTER_MS);
+    let from = quarter_of(head.oldest_at);
     let first = store::reports::first_since(&mut *store.read().await?, head.host_key, from).await?;
-    let is_due = |at: &i64| *at < floor(before, QUARTER_MS) && *at < head.newest_at;
+    let is_due = |at: &i64| *at < quarter_of(before) && *at < head.newest_at;
     Ok(first.filter(is_due).map(|oldest_at| Head { oldest_at, ..head }))
 }
 
 /// Seals the stretch of a host's oldest report, all but the host's newest report. Does nothing when somebody changed it meanwhile.
 pub async fn seal(store: &Store, head: Head) -> Result<Sealed> {
-    let start_at = floor(head.oldest_at, QUARTER_MS);
+    let start_at = quarter_of(head.oldest_at);
     let end = (start_at + QUARTER_MS).min(head.newest_at);
     let Some(work) = read(store, head.host_key, start_at, end).await? else { return Ok(Sealed::default()) };
     let stretch = tokio::task::spawn_blocking(move || work.finish()).await;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, placeholders, statements};
+use super::{Connection, Dialect, MAX_BOUND_VALUES, Query, Result, placeholders, statements};
 
 /// Which chunks: the distance of their points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +110,6 @@ pub async fn of_machine(
 fn of_parts(parts: &[RangeInclusive<i64>]) -> String {
     format!("({})", vec!["part BETWEEN ? AND ?"; parts.len()].join(" OR "))
 }
-
-type Query<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>;
 
 fn bind_parts<'q>(query: Query<'q>, parts: &[RangeInclusive<i64>]) -> Query<'q> {
     parts.iter().fold(query, |query, parts| query.bind(*parts.start()).bind(*parts.end()))

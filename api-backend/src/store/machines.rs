@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Connection, MAX_BOUND_VALUES, Result, StoreError, placeholders};
+use super::{Connection, MAX_BOUND_VALUES, Query, Result, StoreError, placeholders};
 use crate::thresholds::Kind;
 
 /// One row.
@@ -44,18 +44,27 @@ pub struct MachineFilter {
 
 const COLUMNS: &str = "machine_id, m.host_key, kind, identity, name, state, labels, facts, first_seen_at, gone_at";
 
+/// The rows of many keys, in no order, `at_once` keys a statement; `sql` is told how many.
+async fn of_keys<'q, K>(
+    connection: &mut Connection,
+    keys: &'q [K],
+    at_once: usize,
+    sql: impl Fn(usize) -> String,
+    bind: impl Fn(Query<'q>, &'q K) -> Query<'q>,
+) -> Result<Vec<AnyRow>> {
+    let mut rows = Vec::new();
+    for keys in keys.chunks(at_once) {
+        let query = keys.iter().fold(sqlx::query(AssertSqlSafe(sql(keys.len()))), &bind);
+        rows.extend(query.fetch_all(&mut *connection).await?);
+    }
+    Ok(rows)
+}
+
 /// The machines that these hosts have now, in no order.
 pub async fn present(connection: &mut Connection, host_keys: &[i64]) -> Result<Vec<MachineRow>> {
-    let mut machines = Vec::new();
-    for keys in host_keys.chunks(MAX_BOUND_VALUES) {
-        let list = placeholders(keys.len());
-        let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key IN ({list}) AND gone_at IS NULL");
-        let query = keys.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, key| query.bind(*key));
-        for row in &query.fetch_all(&mut *connection).await? {
-            machines.push(machine(row)?);
-        }
-    }
-    Ok(machines)
+    let sql = |keys| format!("SELECT {COLUMNS} FROM machines m WHERE host_key IN ({}) AND gone_at IS NULL", placeholders(keys));
+    let rows = of_keys(connection, host_keys, MAX_BOUND_VALUES, sql, |query, key| query.bind(*key)).await?;
+    rows.iter().map(machine).collect()
 }
 
 /// All machines that a host has or had.
@@ -86,31 +95,21 @@ pub async fn get(connection: &mut Connection, machine_id: i64) -> Result<Option<
 
 /// The machines of these ids that are there, in no order, each with the interval of its host's newest report.
 pub async fn with_intervals(connection: &mut Connection, machine_ids: &[i64]) -> Result<Vec<(MachineRow, i64)>> {
-    let mut machines = Vec::new();
-    for ids in machine_ids.chunks(MAX_BOUND_VALUES) {
-        let sql = format!(
+    let sql = |ids| {
+        format!(
             "SELECT {COLUMNS}, h.interval_ms FROM machines m JOIN hosts h ON h.host_key = m.host_key WHERE machine_id IN ({})",
-            placeholders(ids.len())
-        );
-        let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(*id));
-        for row in &query.fetch_all(&mut *connection).await? {
-            machines.push((machine(row)?, row.try_get("interval_ms")?));
-        }
-    }
-    Ok(machines)
+            placeholders(ids)
+        )
+    };
+    let rows = of_keys(connection, machine_ids, MAX_BOUND_VALUES, sql, |query, id| query.bind(*id)).await?;
+    rows.iter().map(|row| Ok((machine(row)?, row.try_get("interval_ms")?))).collect()
 }
 
 /// The machines of these ids that are there, in no order.
 pub async fn of_ids(connection: &mut Connection, machine_ids: &[i64]) -> Result<Vec<MachineRow>> {
-    let mut machines = Vec::new();
-    for ids in machine_ids.chunks(MAX_BOUND_VALUES) {
-        let sql = format!("SELECT {COLUMNS} FROM machines m WHERE machine_id IN ({})", placeholders(ids.len()));
-        let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(*id));
-        for row in &query.fetch_all(&mut *connection).await? {
-            machines.push(machine(row)?);
-        }
-    }
-    Ok(machines)
+    let sql = |ids| format!("SELECT {COLUMNS} FROM machines m WHERE machine_id IN ({})", placeholders(ids));
+    let rows = of_keys(connection, machine_ids, MAX_BOUND_VALUES, sql, |query, id| query.bind(*id)).await?;
+    rows.iter().map(machine).collect()
 }
 
 /// Names of one statement: SQLite takes no expression that is much deeper.
@@ -118,18 +117,14 @@ const NAMES: usize = 100;
 
 /// The machines of these hosts, kinds and identities that are there, in no order.
 pub async fn named(connection: &mut Connection, names: &[(i64, Kind, &str)]) -> Result<Vec<MachineRow>> {
-    let mut machines = Vec::new();
-    for names in names.chunks(NAMES) {
-        let any = vec!["host_key = ? AND kind = ? AND identity = ?"; names.len()].join(" OR ");
-        let sql = format!("SELECT {COLUMNS} FROM machines m WHERE {any}");
-        let query = names.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, (host_key, kind, identity)| {
-            query.bind(*host_key).bind(kind.as_str()).bind(*identity)
-        });
-        for row in &query.fetch_all(&mut *connection).await? {
-            machines.push(machine(row)?);
-        }
-    }
-    Ok(machines)
+    let sql = |names| {
+        let any = vec!["host_key = ? AND kind = ? AND identity = ?"; names].join(" OR ");
+        format!("SELECT {COLUMNS} FROM machines m WHERE {any}")
+    };
+    let rows = of_keys(connection, names, NAMES, sql, |query, (host_key, kind, identity)| {
+        query.bind(*host_key).bind(kind.as_str()).bind(*identity)
+    });
+    rows.await?.iter().map(machine).collect()
 }
 
 /// Machines with ids above `after`, in id order.

@@ -267,6 +267,9 @@ pub(crate) const MAX_BOUND_VALUES: usize = 30_000;
 /// A connection inside a transaction or out of a pool.
 pub type Connection = AnyConnection;
 
+/// A statement that is being bound.
+type Query<'q> = sqlx::query::Query<'q, Any, sqlx::any::AnyArguments>;
+
 /// Id of the row that `result`'s INSERT made. The SQLite driver does not pass it on, so its connection is asked.
 pub(crate) async fn inserted_id(connection: &mut Connection, result: &AnyQueryResult) -> Result<i64> {
     match result.last_insert_id() {

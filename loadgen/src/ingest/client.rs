@@ -24,7 +24,8 @@ pub(super) struct Client {
     url: Url,
     /// Marked as sensitive.
     token: Option<HeaderValue>,
-    uncompressed: bool,
+    /// How bodies are encoded.
+    pub(super) uncompressed: bool,
 }
 
 /// What became of a post.

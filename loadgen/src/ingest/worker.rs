@@ -24,7 +24,6 @@ pub(super) struct Worker {
     /// Of the next record.
     offset: i64,
     batch_bytes: usize,
-    uncompressed: bool,
     /// After which a batch has failed.
     patience: Duration,
     client: Client,
@@ -34,8 +33,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(partition: i32, config: &Config, client: Client, tally: Arc<Tally>) -> Worker {
         let patience = Duration::from_secs(config.delivery_seconds);
-        let (batch_bytes, uncompressed) = (config.ingest.batch_bytes as usize, config.ingest.uncompressed);
-        Worker { partition, offset: 0, batch_bytes, uncompressed, patience, client, tally }
+        Worker { partition, offset: 0, batch_bytes: config.ingest.batch_bytes as usize, patience, client, tally }
     }
 
     /// Posts until there is nobody left who sends.
@@ -82,9 +80,11 @@ impl Worker {
 
     /// `None` if the batch is too large; the error of the last try if no other was left.
     async fn post(&self, chunk: &[Report]) -> Result<Option<IngestReceipt>, String> {
+        let uncompressed = self.client.uncompressed;
         let body =
-            body(self.partition, self.offset, chunk, self.uncompressed).map_err(|error| format!("compress a batch: {error}"))?;
-        if body.len() > if self.uncompressed { BATCH_INFLATED_BYTES } else { BATCH_COMPRESSED_BYTES } {
+            body(self.partition, self.offset, chunk, uncompressed).map_err(|error| format!("compress a batch: {error}"))?;
+        let limit = if uncompressed { BATCH_INFLATED_BYTES } else { BATCH_COMPRESSED_BYTES };
+        if body.len() > limit {
             return Ok(None);
         }
         let began_at = Instant::now();
