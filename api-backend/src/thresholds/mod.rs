@@ -3,6 +3,7 @@
 //! Plain functions on plain data: no database, no clock, no HTTP. `rule_set` answers "which rules", `plan` "where are their values in
 //! reports of this form", and `evaluator` "what now".
 
+mod container_state;
 pub mod evaluator;
 mod plan;
 mod readings;
@@ -10,6 +11,7 @@ mod rule_set;
 
 use serde::{Deserialize, Serialize};
 
+pub use container_state::{ContainerState, EngineState, Health, RESTARTS_MAX};
 pub use plan::{Plan, Step};
 pub use readings::{MachineReadings, RUNNING_STATES, machine_readings, place};
 pub use rule_set::{RuleSet, in_force};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use wire_model::{CONTAINER_TABLE, Cell, HostReport, Table, container_identities, is_metric};
 
 use super::Kind;
+use super::container_state::ContainerState;
 
 /// Engine states in which a container has processes.
 pub const RUNNING_STATES: &[&str] = &["running", "paused", "restarting"];
@@ -21,10 +22,21 @@ pub struct MachineReadings<'a> {
     source: Source<'a>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Source<'a> {
     Host(&'a HostReport),
     Container(&'a Table, &'a [Cell]),
+}
+
+impl<'a> Source<'a> {
+    fn attribute(self, name: &str) -> Option<&'a Cell> {
+        let Source::Container(table, row) = self else { return None };
+        Some(&row[table.column(name)?])
+    }
+
+    fn state(self) -> Option<ContainerState> {
+        matches!(self, Source::Container(..)).then(|| ContainerState::of(|name| self.attribute(name)))
+    }
 }
 
 /// The place that a value of [`Form::places`](wire_model::Form::places) stands for.
@@ -38,11 +50,10 @@ pub fn machine_readings(report: &HostReport) -> Vec<MachineReadings<'_>> {
     let mut machines =
         vec![MachineReadings { kind: Kind::Host, identity: String::new(), is_running: true, source: Source::Host(report) }];
     if let Some(table) = report.tables.get(CONTAINER_TABLE) {
-        let state = table.column("state");
         for (identity, row) in container_identities(table).into_iter().zip(&table.rows) {
-            let state = state.and_then(|column| row[column].text());
-            let is_running = state.is_none_or(|state| RUNNING_STATES.contains(&state));
-            machines.push(MachineReadings { kind: Kind::Container, identity, is_running, source: Source::Container(table, row) });
+            let source = Source::Container(table, row);
+            let is_running = source.state().is_none_or(ContainerState::is_running);
+            machines.push(MachineReadings { kind: Kind::Container, identity, is_running, source });
         }
     }
     machines
@@ -123,8 +134,12 @@ impl<'a> MachineReadings<'a> {
 
     /// An attribute of a container.
     pub fn attribute(&self, name: &str) -> Option<&'a Cell> {
-        let Source::Container(table, row) = self.source else { return None };
-        Some(&row[table.column(name)?])
+        self.source.attribute(name)
+    }
+
+    /// What a container does; `None` of a host.
+    pub fn state(&self) -> Option<ContainerState> {
+        self.source.state()
     }
 }
 
