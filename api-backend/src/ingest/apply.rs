@@ -21,6 +21,7 @@ use crate::store::{self, Connection, Result, StoreError};
 use crate::thresholds::evaluator::{HostState, SeriesKey, Transition, evaluate};
 use crate::thresholds::{Kind, Plan, RuleSet, machine_readings};
 use crate::violation::Violation;
+use crate::violation::opening::{self, Closing};
 
 /// What one transaction takes of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -302,7 +303,7 @@ async fn write_violations(
                     .get(&(key.machine_id, at))
                     .ok_or_else(|| StoreError::Corrupt(format!("no machine {}", key.machine_id)))?;
                 let is_over = closed.contains(&(key.clone(), at));
-                let mut violation = Violation {
+                let violation = Violation {
                     id: 0,
                     machine_id: key.machine_id,
                     machine_name: machine.name.clone(),
@@ -323,26 +324,21 @@ async fn write_violations(
                     close_reason: None,
                     detected_at: now,
                 };
-                violation.id = store::violations::insert(connection, &violation).await?;
-                if !is_over {
-                    events.push(violation_event("violation.opened", &violation));
+                if is_over {
+                    opening::open_unannounced(connection, violation).await?;
+                } else {
+                    opening::open(connection, violation, events).await?;
                 }
             }
             Transition::Worsened { key, opened_at, peak } => {
                 store::violations::set_peak(connection, &key, opened_at, peak).await?;
             }
             Transition::Closed { key, opened_at, at, value, reason } => {
-                if let Some(violation) = store::violations::close(connection, &key, opened_at, at, value, reason).await? {
-                    events.push(violation_event("violation.closed", &violation));
-                }
+                opening::close(connection, (&key, opened_at), Closing { at, value, reason }, events).await?;
             }
         }
     }
     Ok(())
-}
-
-fn violation_event(name: &'static str, violation: &Violation) -> NewEvent {
-    NewEvent { topic: "violations", name, machine_id: violation.machine_id, body: violation.to_json() }
 }
 
 /// Of several new worst values of one violation only the last is worth a statement.

@@ -1,5 +1,7 @@
 //! A violation, as it stands in REST, in SSE and in CSV.
 
+pub(crate) mod opening;
+
 use serde::Serialize;
 
 use crate::thresholds::{Direction, Kind, Severity};
