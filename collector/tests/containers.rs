@@ -42,6 +42,7 @@ async fn a_busy_container_is_seen_as_it_is_until_it_is_gone() {
     assert_eq!(text(&report, name, "state").as_deref(), Some("running"));
     assert_eq!(cell(table, name, "labels").unwrap().labels().unwrap()["com.docker.compose.project"], "shop");
     assert_eq!(number(&report, name, "restarts"), Some(0.0));
+    assert_eq!((number(&report, name, "exit_code"), number(&report, name, "oom_killed")), (None, Some(0.0)));
     assert!(near(number(&report, name, "started_at"), report.at as f64, 60_000.0));
     assert_eq!(number(&report, name, "container.cpu.limit"), Some(0.5));
     assert!(number(&report, name, "container.cpu.throttled").unwrap() > 0.0, "a burn at half a CPU is cut short");
@@ -65,6 +66,7 @@ async fn a_busy_container_is_seen_as_it_is_until_it_is_gone() {
 
     busy.docker("kill");
     let report = kafka.until("a stopped container", |report| text(report, name, "state").as_deref() == Some("exited"));
+    assert_eq!((number(&report, name, "exit_code"), number(&report, name, "oom_killed")), (Some(137.0), Some(0.0)));
     for column in report.tables["container"].columns.iter().filter(|column| column.contains('.')) {
         assert_eq!(number(&report, name, column), None, "{column}");
     }
@@ -73,6 +75,24 @@ async fn a_busy_container_is_seen_as_it_is_until_it_is_gone() {
     busy.docker("kill");
     busy.docker("rm");
     kafka.until("no row of it", |report| text(report, name, "id").is_none() && report.tables.contains_key("container"));
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_container_ended_with_is_told_and_that_memory_ran_out() {
+    let host = docker_host();
+    let (kafka, spool) = (Kafka::start(), tempfile::tempdir().unwrap());
+    let collector = Collector::start(&kafka, spool.path(), &flags(&host));
+    let failing = Container::run(&host, "failing", &[], &["sh", "-c", "exit 7"]);
+    // tail keeps a line in memory until it ends
+    let greedy = Container::run(&host, "greedy", &["--memory=16m", "--memory-swap=16m"], &["sh", "-c", "exec tail /dev/zero"]);
+    let ended = |report: &HostReport, name: &str, code: f64, oom_killed: f64| {
+        text(report, name, "state").as_deref() == Some("exited")
+            && number(report, name, "exit_code") == Some(code)
+            && number(report, name, "oom_killed") == Some(oom_killed)
+    };
+    kafka.until("an exit code", |report| ended(report, &failing.name, 7.0, 0.0));
+    kafka.until("an end by memory", |report| ended(report, &greedy.name, 137.0, 1.0));
     collector.stop().await;
 }
 

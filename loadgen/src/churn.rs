@@ -6,6 +6,9 @@ use wire_model::{CONTAINER_TABLE, Cell, HostReport, is_metric};
 /// Longest duration of a change, in reports.
 const REPORTS: u64 = 8;
 
+/// What a container ends with that is killed.
+const KILLED: f64 = 137.0;
+
 /// Applied to a copy of each report: the host itself goes on underneath.
 pub(crate) struct Churn {
     /// Probability that something changes with a report.
@@ -77,7 +80,8 @@ fn show(what: &What, report: &mut HostReport) {
     match what {
         What::Stopped(container) => {
             let Some(table) = report.tables.get_mut(CONTAINER_TABLE) else { return };
-            let state = table.column("state");
+            let attributes = [("state", Cell::from("exited")), ("exit_code", Cell::Number(KILLED))]
+                .map(|(name, cell)| (table.column(name), cell));
             for row in table.rows.iter_mut().filter(|row| name(CONTAINER_TABLE, row) == container) {
                 for (column, cell) in table.columns.iter().zip(row.iter_mut()).filter(|(column, _)| is_metric(column)) {
                     // what is set stays set: limits are known of a container that does not run
@@ -85,8 +89,10 @@ fn show(what: &What, report: &mut HostReport) {
                         *cell = Cell::Null;
                     }
                 }
-                if let Some(state) = state {
-                    row[state] = Cell::from("exited");
+                for (column, cell) in &attributes {
+                    if let Some(column) = column {
+                        row[*column] = cell.clone();
+                    }
                 }
             }
         }

@@ -61,7 +61,7 @@ impl Host {
             (
                 "container",
                 Subject::Container,
-                &["id", "name", "image", "state", "health", "started_at", "restarts", "labels"],
+                &["id", "name", "image", "state", "health", "started_at", "restarts", "exit_code", "oom_killed", "labels"],
                 containers.collect(),
             ),
         ];
@@ -126,6 +126,8 @@ fn container(host: u32, index: u32, started_at_ms: i64, rng: &mut Rng) -> Vec<Ce
         Cell::from("running"),
         Cell::from(index.is_multiple_of(2).then_some("healthy")),
         Cell::Number(started_at as f64),
+        Cell::Number(0.0),
+        Cell::Null,
         Cell::Number(0.0),
         Cell::Labels(labels.map(|(key, value)| (key.to_owned(), value)).into()),
     ]

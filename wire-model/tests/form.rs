@@ -71,7 +71,7 @@ fn places_lead_to_the_values() {
     assert_eq!(value(places.metrics["system.memory.utilization"]), 0.61);
     assert!(value(places.metrics["system.cpu.steal.utilization"]).is_nan());
     let containers = &places.tables["container"];
-    assert_eq!(value(containers.rows[0][8].number()), 0.5);
+    assert_eq!(value(containers.rows[0][10].number()), 0.5);
     // attributes stay what they are
     assert_eq!(containers.rows[1][6], Cell::Number(2.0));
     assert_eq!(value(places.tables["network"].rows[0][2].number()), 2.0);

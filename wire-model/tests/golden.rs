@@ -15,7 +15,7 @@ fn the_report_reads_and_writes_as_pinned() {
     let report = HostReport::decode(REPORT.as_bytes(), 1_795_184_000_000).unwrap();
     assert_eq!(report.metrics["system.cpu.utilization"], Some(0.4219));
     assert_eq!(report.metrics["system.cpu.steal.utilization"], None);
-    assert_eq!(report.tables["container"].rows[1][8], Cell::Null);
+    assert_eq!(report.tables["container"].rows[1][10], Cell::Null);
     assert_eq!(report.previous, Some(ReportId { epoch: 2, seq: 900 }));
     assert_eq!(report.removed, Removed { thinned: 9, ..Removed::default() });
     assert_eq!(String::from_utf8(report.encode()).unwrap(), REPORT.trim_end());

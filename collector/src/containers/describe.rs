@@ -17,6 +17,8 @@ pub(super) fn from_summary(summary: &ContainerSummary) -> Option<Container> {
         health: health_in_status(summary.status.as_deref().unwrap_or_default()),
         started_at: None,
         restarts: None,
+        exit_code: None,
+        oom_killed: None,
         labels: fit::labels(summary.labels.iter().flatten()),
         pid: None,
         host_network: summary.host_config.as_ref().and_then(|host| host.network_mode.as_deref()) == Some("host"),
@@ -30,7 +32,7 @@ pub(super) fn from_inspection(inspected: &ContainerInspectResponse) -> Option<Co
     let image = config.and_then(|config| config.image.as_deref()).or(inspected.image.as_deref()).unwrap_or_default();
     let health = state.and_then(|state| state.health.as_ref()?.status).map(|status| status.to_string());
     let network = inspected.host_config.as_ref().and_then(|host| host.network_mode.as_deref());
-    Some(Container {
+    let mut container = Container {
         id: inspected.id.clone()?,
         name: fit::name(inspected.name.as_deref().unwrap_or_default().trim_start_matches('/')).into_owned(),
         image: fit::text(image).into_owned(),
@@ -38,10 +40,15 @@ pub(super) fn from_inspection(inspected: &ContainerInspectResponse) -> Option<Co
         health: health.filter(|health| !matches!(health.as_str(), "" | "none")),
         started_at: state.and_then(|state| unix_ms(state.started_at.as_deref()?)),
         restarts: inspected.restart_count,
+        exit_code: None,
+        oom_killed: state.and_then(|state| state.oom_killed),
         labels: fit::labels(config.and_then(|config| config.labels.as_ref()).into_iter().flatten()),
         pid: state.and_then(|state| state.pid).filter(|pid| *pid > 0),
         host_network: network == Some("host"),
-    })
+    };
+    // the engine says 0 of those that run, too
+    container.exit_code = state.and_then(|state| state.exit_code).filter(|_| container.has_ended());
+    Some(container)
 }
 
 /// Whether a container has changed, as far as the list can tell, since it was inspected.
@@ -108,5 +115,22 @@ mod tests {
             r#"{"Id":"a","State":{"Status":"exited","Pid":0,"StartedAt":"0001-01-01T00:00:00Z","Health":{"Status":"none"}}}"#;
         let container = from_inspection(&serde_json::from_str(stopped).unwrap()).unwrap();
         assert_eq!((container.pid, container.started_at, container.health, container.name.as_str()), (None, None, None, "?"));
+        assert_eq!((container.exit_code, container.oom_killed), (None, None));
+    }
+
+    #[test]
+    fn only_what_ended_has_an_exit_code() {
+        let of = |state: &str| {
+            let text = format!(
+                r#"{{"Id":"a","State":{{"Status":"{state}","ExitCode":137,"OOMKilled":true,"StartedAt":"2026-11-21T09:37:42Z"}}}}"#
+            );
+            from_inspection(&serde_json::from_str(&text).unwrap()).unwrap()
+        };
+        for (state, exit_code) in
+            [("exited", Some(137)), ("dead", Some(137)), ("running", None), ("restarting", None), ("created", None)]
+        {
+            let container = of(state);
+            assert_eq!((container.exit_code, container.oom_killed), (exit_code, Some(true)), "{state}");
+        }
     }
 }

@@ -29,8 +29,8 @@ const INSPECTIONS_AT_ONCE: usize = 8;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
 /// What changes a row of the table. Health checks that run (`exec_…`) would be most of all events.
-const EVENTS: [&str; 10] =
-    ["create", "start", "restart", "die", "destroy", "rename", "update", "pause", "unpause", "health_status"];
+const EVENTS: [&str; 11] =
+    ["create", "start", "restart", "die", "oom", "destroy", "rename", "update", "pause", "unpause", "health_status"];
 
 /// Follows the engine until shutdown. The inventory is `None` while no engine answers, which is normal on a host without
 /// containers and therefore said once.

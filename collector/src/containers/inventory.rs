@@ -25,6 +25,10 @@ pub(crate) struct Container {
     /// Unix ms.
     pub(crate) started_at: Option<i64>,
     pub(crate) restarts: Option<i64>,
+    /// Of a container that ended and does not run again.
+    pub(crate) exit_code: Option<i64>,
+    /// The engine saw memory run out, since the container was started last.
+    pub(crate) oom_killed: Option<bool>,
     pub(crate) labels: BTreeMap<String, String>,
     /// Its first process, in the process ids of the engine's host.
     pub(crate) pid: Option<i64>,
@@ -36,6 +40,11 @@ impl Container {
     /// Whether it has processes, so that there is something to measure.
     pub(crate) fn is_alive(&self) -> bool {
         matches!(self.state.as_str(), "running" | "paused")
+    }
+
+    /// Whether it ran and no longer does, so that what it ended with says something.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state.as_str(), "exited" | "dead")
     }
 
     /// The id as people know it.
@@ -64,6 +73,8 @@ pub(super) fn container(id: &str, name: &str, state: &str) -> Container {
         health: None,
         started_at: None,
         restarts: None,
+        exit_code: None,
+        oom_killed: None,
         labels: BTreeMap::new(),
         pid: None,
         host_network: false,

@@ -17,7 +17,8 @@ use crate::fit;
 use crate::host_root::HostRoot;
 use crate::telemetry::{containers, cut_off, unreadable};
 
-const ATTRIBUTES: [&str; 8] = ["name", "id", "image", "state", "health", "started_at", "restarts", "labels"];
+const ATTRIBUTES: [&str; 10] =
+    ["name", "id", "image", "state", "health", "started_at", "restarts", "exit_code", "oom_killed", "labels"];
 /// Ticks after which control groups that were not found are looked for again.
 const FIND_EVERY: u32 = 15;
 /// An answer of the engine older than this is none.
@@ -102,6 +103,8 @@ fn attributes(container: &Container) -> Vec<Cell> {
         Cell::from(container.health.as_deref()),
         Cell::from(container.started_at.map(|at| at as f64)),
         Cell::from(container.restarts.map(|restarts| restarts as f64)),
+        Cell::from(container.exit_code.map(|code| code as f64)),
+        Cell::from(container.oom_killed.map(|killed| f64::from(u8::from(killed)))),
         Cell::Labels(container.labels.clone()),
     ]);
     row
