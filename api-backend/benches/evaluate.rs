@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use api_backend::ingest::{DecodedBatch, Forms};
 use api_backend::thresholds::evaluator::{HostState, evaluate};
-use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Severity, Threshold, machine_readings};
+use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Threshold, machine_readings};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fleet::cpu_time::{self, CpuTime};
 use serde_json::value::RawValue;
@@ -28,17 +28,8 @@ fn rules(value: f64, for_seconds: i64) -> Arc<RuleSet> {
     let metrics = wire_model::catalog::CATALOG.iter().filter(|metric| metric.subject == wire_model::catalog::Subject::Container);
     let rule = |(id, metric): (i64, &str)| Threshold {
         id,
-        version: 1,
-        kind: Kind::Container,
-        machine_id: None,
-        metric: metric.to_owned(),
-        device: None,
-        direction: Direction::Above,
-        value,
-        recovery_value: value,
         for_seconds,
-        severity: Severity::Warning,
-        enabled: true,
+        ..Threshold::new(Kind::Container, metric, Direction::Above, value)
     };
     Arc::new(RuleSet::new((1..).zip(metrics.map(|metric| metric.name)).take(10).map(rule)))
 }

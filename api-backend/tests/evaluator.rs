@@ -165,17 +165,14 @@ fn rule() -> impl Strategy<Value = Threshold> {
     (values.clone(), values, 0i64..20, any::<bool>()).prop_map(|(one, other, for_seconds, above): (f64, f64, i64, bool)| {
         Threshold {
             id: 1,
-            version: 1,
-            kind: Kind::Host,
-            machine_id: None,
-            metric: METRIC.to_owned(),
-            device: None,
-            direction: if above { Direction::Above } else { Direction::Below },
-            value: if above { one.max(other) } else { one.min(other) },
             recovery_value: if above { one.min(other) } else { one.max(other) },
             for_seconds,
-            severity: Severity::Warning,
-            enabled: true,
+            ..Threshold::new(
+                Kind::Host,
+                METRIC,
+                if above { Direction::Above } else { Direction::Below },
+                if above { one.max(other) } else { one.min(other) },
+            )
         }
     })
 }
@@ -194,17 +191,11 @@ proptest! {
 fn the_peak_is_the_worst_value_since_the_series_went_beyond() {
     let rule = Threshold {
         id: 1,
-        version: 1,
-        kind: Kind::Host,
-        machine_id: None,
-        metric: METRIC.to_owned(),
         device: Some("/".to_owned()),
-        direction: Direction::Below,
-        value: 0.5,
         recovery_value: 0.6,
         for_seconds: 2,
         severity: Severity::Info,
-        enabled: true,
+        ..Threshold::new(Kind::Host, METRIC, Direction::Below, 0.5)
     };
     let mut host = Host::under(rule);
     let mut state = HostState::default();

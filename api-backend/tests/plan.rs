@@ -69,17 +69,17 @@ fn rule() -> impl Strategy<Value = Threshold> {
             let (low, high) = (f64::min(one, other), f64::max(one, other));
             Threshold {
                 id,
-                version: 1,
-                kind,
                 machine_id,
-                metric: metric.to_owned(),
                 device: device.map(str::to_owned).filter(|_| metric == DEVICE_METRIC),
-                direction: if above { Direction::Above } else { Direction::Below },
-                value: if above { high } else { low },
                 recovery_value: if above { low } else { high },
                 for_seconds,
                 severity: if warning { Severity::Warning } else { Severity::Critical },
-                enabled: true,
+                ..Threshold::new(
+                    kind,
+                    metric,
+                    if above { Direction::Above } else { Direction::Below },
+                    if above { high } else { low },
+                )
             }
         })
 }
@@ -190,17 +190,9 @@ fn busy_host() -> (Form, Plan, Vec<f64>) {
     let report = HostReport { tables, ..report(1_000_000, &step) };
     let rule = |id, value, for_seconds, severity| Threshold {
         id,
-        version: 1,
-        kind: Kind::Host,
-        machine_id: None,
-        metric: DEVICE_METRIC.to_owned(),
-        device: None,
-        direction: Direction::Above,
-        value,
-        recovery_value: value,
         for_seconds,
         severity,
-        enabled: true,
+        ..Threshold::new(Kind::Host, DEVICE_METRIC, Direction::Above, value)
     };
     let rules = [rule(1, 0.3, 3_600, Severity::Info), rule(2, 0.5, 0, Severity::Warning), rule(3, 0.7, 0, Severity::Critical)];
     let (form, figures) = Form::decode(&report.encode(), report.at).unwrap();

@@ -9,7 +9,21 @@ use sqlx::AnyConnection;
 use support::{Backend, now_ms, on_every_database, report};
 use wire_model::HostReport;
 
-/// Back to the schema of 0002, which did nothing but make the same tables without these. Before that all reports must be whole.
+/// Back to the schema of 0005.
+const UNDO_RULES: &[&str] = &[
+    "ALTER TABLE violations DROP COLUMN closed_version",
+    "ALTER TABLE violations DROP COLUMN threshold_version",
+    "DROP TABLE threshold_versions",
+    "ALTER TABLE thresholds DROP COLUMN note",
+    "ALTER TABLE thresholds DROP COLUMN effect",
+    "ALTER TABLE thresholds DROP COLUMN recovery_for_seconds",
+    "ALTER TABLE thresholds DROP COLUMN window_seconds",
+    "ALTER TABLE thresholds DROP COLUMN quantity",
+    "ALTER TABLE thresholds DROP COLUMN labels",
+    "DELETE FROM _sqlx_migrations WHERE version >= 6",
+];
+
+/// From there to that of 0002, which did nothing but make the same tables without these. Before that all reports must be whole.
 const UNDO_HISTORY: &[&str] = &[
     "DROP TABLE forms",
     "DELETE FROM _sqlx_migrations WHERE version >= 4",
@@ -55,7 +69,7 @@ async fn an_upgrade_calls_nothing_lost() {
         backend.stop().await;
         let mut connection = database.connect().await;
         store_whole(&mut connection, &reports.concat()).await;
-        for sql in UNDO_HISTORY.iter().chain(UNDO_LEDGER) {
+        for sql in UNDO_RULES.iter().chain(UNDO_HISTORY).chain(UNDO_LEDGER) {
             sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
         }
         // the clock of the other one was set back by five minutes: 110 and 111 came, and were not its newest by time
@@ -113,7 +127,7 @@ async fn an_upgrade_seals_the_reports_that_are_there() {
         backend.stop().await;
         let mut connection = database.connect().await;
         store_whole(&mut connection, &reports).await;
-        for sql in UNDO_HISTORY {
+        for sql in UNDO_RULES.iter().chain(UNDO_HISTORY) {
             sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
         }
         let backend = Backend::start_sealing(&database, 1).await;

@@ -26,7 +26,7 @@ async fn a_violation_opens_after_its_duration_and_closes_at_the_recovery_value()
         let expected = json!({
             "id": violations[0]["id"], "machine_id": "1", "machine_name": "a.example", "host_id": "a", "host_name": "a.example", "kind": "host",
             "metric": "system.cpu.utilization", "device": null, "direction": "above", "severity": "warning", "threshold_id": ids[0],
-            "threshold_value": 0.8, "opened_at": api_backend::time::rfc3339(at(5)), "opened_value": 0.95, "peak_value": 0.99,
+            "threshold_version": 1, "threshold_value": 0.8, "opened_at": api_backend::time::rfc3339(at(5)), "opened_value": 0.95, "peak_value": 0.99,
             "closed_at": api_backend::time::rfc3339(at(8)), "closed_value": 0.6, "close_reason": "recovered",
             "detected_at": violations[0]["detected_at"],
         });
@@ -136,7 +136,7 @@ async fn thresholds_are_created_changed_and_deleted_with_care() {
         assert_eq!(backend.call(Method::GET, &path, None).await.1["value"], 0.7);
         for (field, value) in [("metric", json!("system.memory.utilization")), ("direction", json!("below"))] {
             let mut other = rule.clone();
-            other[field] = value;
+            (other[field], other["version"]) = (value, Value::Null);
             other["recovery_value"] = other["value"].clone();
             assert_eq!(call(Method::PUT, &path, &other).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{other}");
         }
@@ -146,7 +146,10 @@ async fn thresholds_are_created_changed_and_deleted_with_care() {
             ("scope", json!({})),
             ("scope", json!({"machine_id": "4711"})),
             ("scope", json!({"machine_id": "x"})),
-            ("scope", json!({"kind": "host", "labels": {"rack": "a1"}})),
+            ("scope", json!({"kind": "host", "labels": {"": "a1"}})),
+            ("scope", json!({"machine_id": "1", "labels": {"rack": "a1"}})),
+            ("condition", json!("change")),
+            ("window_seconds", json!(60)),
             ("scope", json!({"kind": "rack"})),
             ("metric", json!("cpu")),
             ("metric", json!("container.cpu.usage")),

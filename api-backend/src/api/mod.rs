@@ -9,15 +9,18 @@ mod cors;
 mod export;
 mod extract;
 mod follower;
+mod in_force;
 mod ingest;
 mod kept;
 mod machines;
+mod operator;
 mod page;
 mod pipeline;
 mod problem;
 mod series;
 mod session;
 mod stream;
+mod threshold_body;
 mod thresholds;
 mod top;
 mod violations;
@@ -130,13 +133,14 @@ pub fn router(app: App) -> Router {
         .route("/machines/{id}", get(machines::show_machine))
         .route("/machines/{id}/pipeline", get(pipeline::show_host_pipeline))
         .route("/machines/{id}/series", get(series::list_series))
-        .route("/machines/{id}/thresholds", get(thresholds::list_in_force))
+        .route("/machines/{id}/thresholds", get(in_force::list_in_force))
         .route("/pipeline", get(pipeline::show_pipeline))
         .route("/series", get(series::list_series_of_several))
         .route("/top", get(top::list_top))
         .route("/thresholds", get(thresholds::list_thresholds).post(thresholds::create_threshold))
         .route("/thresholds/{id}", get(thresholds::show_threshold).put(thresholds::replace_threshold))
         .route("/thresholds/{id}", delete(thresholds::delete_threshold))
+        .route("/thresholds/{id}/versions", get(thresholds::list_versions))
         .route("/violations", get(violations::list_violations))
         .route("/violations/{id}", get(violations::show_violation))
         .layer(middleware::from_fn(answer_in_any_case));

@@ -315,6 +315,7 @@ async fn write_violations(
                     direction: threshold.direction,
                     severity: threshold.severity,
                     threshold_id: threshold.id,
+                    threshold_version: threshold.version,
                     threshold_value: threshold.value,
                     opened_at: at,
                     opened_value: value,

@@ -131,7 +131,7 @@ fn is_replaced(before: &MachineRow, now: &MachineRow) -> bool {
 pub(crate) fn describe(host_key: i64, (report, at): (&HostReport, i64), machine: &MachineReadings) -> MachineRow {
     let text = |name: &str| machine.attribute(name).and_then(|cell| cell.text());
     let (name, state, labels, facts) = match machine.kind {
-        Kind::Host => {
+        Kind::Host | Kind::Pipeline => {
             let info = &report.host;
             let facts = json!({"os": info.os, "kernel": info.kernel, "cpus": info.cpus, "collector": info.collector});
             (info.name.as_str(), "running", to_text(&info.labels), facts.to_string())

@@ -270,16 +270,16 @@ fn end_unseen(state: &mut HostState, plan: &Plan, form: &Form, at: i64, transiti
 
 /// Why a series with a state did not come up, or `None` when its part of the report is missing.
 fn why_unseen(key: &SeriesKey, plan: &Plan, report: &HostReport) -> Option<CloseReason> {
-    let Some(kind) = plan.kind_of(key.machine_id) else {
+    let Some(machine) = plan.machine(key.machine_id) else {
         return report.tables.contains_key(CONTAINER_TABLE).then_some(CloseReason::Gone);
     };
     let device = (!key.device.is_empty()).then_some(key.device.as_str());
     let rule = plan
         .rules()
-        .metrics(kind)
-        .find(|(_, candidates)| in_force(candidates, key.machine_id, device).any(|rule| rule.id == key.threshold_id));
+        .metrics(machine.kind)
+        .find(|(_, candidates)| in_force(candidates, machine, device).any(|rule| rule.id == key.threshold_id));
     let Some((metric, _)) = rule else { return Some(CloseReason::ThresholdChanged) };
-    let tables = report.tables.iter().filter(|(name, _)| (name.as_str() == CONTAINER_TABLE) == (kind == Kind::Container));
+    let tables = report.tables.iter().filter(|(name, _)| (name.as_str() == CONTAINER_TABLE) == (machine.kind == Kind::Container));
     let part_is_there = device.is_some() && tables.into_iter().any(|(_, table)| table.column(metric).is_some());
     part_is_there.then_some(CloseReason::Gone)
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::evaluator::SeriesKey;
 use super::readings::{MachineReadings, place};
 use super::rule_set::{RuleSet, in_force};
-use super::{Kind, Threshold};
+use super::{Machine, Threshold};
 
 /// What to do with each report of one form, by one set of rules.
 #[derive(Debug)]
 pub struct Plan {
     rules: Arc<RuleSet>,
     /// The machines of the form, the host first.
-    machines: Vec<(i64, Kind)>,
+    machines: Vec<Machine>,
     /// In the order of their keys, each once.
     steps: Vec<Step>,
 }
@@ -34,21 +34,24 @@ impl Plan {
     /// Looks everything up. `machines` are those of [`Form::places`](wire_model::Form::places), with their ids.
     pub fn new(rules: Arc<RuleSet>, machines: &[(i64, MachineReadings<'_>)]) -> Plan {
         let mut steps = Vec::new();
-        for (machine_id, machine) in machines {
+        let mut seen = Vec::with_capacity(machines.len());
+        for (machine_id, readings) in machines {
+            let machine = readings.machine(*machine_id);
             for (metric, candidates) in rules.metrics(machine.kind) {
-                machine.for_each(metric, |device, value| {
+                readings.for_each(metric, |device, value| {
                     let place = place(value);
-                    steps.extend(in_force(candidates, *machine_id, device).map(|rule| {
+                    steps.extend(in_force(candidates, &machine, device).map(|rule| {
                         let device = device.unwrap_or_default().to_owned();
                         let key = SeriesKey { machine_id: *machine_id, threshold_id: rule.id, device };
-                        Step { key, place, is_running: machine.is_running, rule: Arc::clone(rule) }
+                        Step { key, place, is_running: readings.is_running, rule: Arc::clone(rule) }
                     }));
                 });
             }
+            seen.push(machine);
         }
         steps.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         steps.shrink_to_fit();
-        Plan { rules, machines: machines.iter().map(|(id, machine)| (*id, machine.kind)).collect(), steps }
+        Plan { rules, machines: seen, steps }
     }
 
     /// The rules that it was made of.
@@ -66,8 +69,8 @@ impl Plan {
         self.steps.binary_search_by(|step| step.key.cmp(key)).is_ok()
     }
 
-    /// What a machine is; `None` when reports of this form do not have it.
-    pub(super) fn kind_of(&self, machine_id: i64) -> Option<Kind> {
-        self.machines.iter().find(|(id, _)| *id == machine_id).map(|(_, kind)| *kind)
+    /// A machine; `None` when reports of this form do not have it.
+    pub(super) fn machine(&self, machine_id: i64) -> Option<&Machine> {
+        self.machines.iter().find(|machine| machine.id == machine_id)
     }
 }

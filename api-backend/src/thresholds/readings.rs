@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use wire_model::{CONTAINER_TABLE, Cell, HostReport, Table, container_identities, is_metric};
+use wire_model::{CONTAINER_TABLE, Cell, HostInfo, HostReport, Table, container_identities, is_metric};
 
-use super::Kind;
 use super::container_state::ContainerState;
+use super::scope::{self, OwnLabels};
+use super::{Kind, Machine};
 
 /// Engine states in which a container has processes.
 pub const RUNNING_STATES: &[&str] = &["running", "paused", "restarting"];
@@ -19,6 +20,7 @@ pub struct MachineReadings<'a> {
     pub identity: String,
     /// Whether it can have values at all.
     pub is_running: bool,
+    host: &'a HostInfo,
     source: Source<'a>,
 }
 
@@ -47,19 +49,31 @@ pub fn place(value: Option<f64>) -> usize {
 
 /// All machines of a report: the host first, then its containers.
 pub fn machine_readings(report: &HostReport) -> Vec<MachineReadings<'_>> {
+    let host = &report.host;
     let mut machines =
-        vec![MachineReadings { kind: Kind::Host, identity: String::new(), is_running: true, source: Source::Host(report) }];
+        vec![MachineReadings { kind: Kind::Host, identity: String::new(), is_running: true, host, source: Source::Host(report) }];
     if let Some(table) = report.tables.get(CONTAINER_TABLE) {
         for (identity, row) in container_identities(table).into_iter().zip(&table.rows) {
             let source = Source::Container(table, row);
             let is_running = source.state().is_none_or(ContainerState::is_running);
-            machines.push(MachineReadings { kind: Kind::Container, identity, is_running, source });
+            machines.push(MachineReadings { kind: Kind::Container, identity, is_running, host, source });
         }
     }
     machines
 }
 
 impl<'a> MachineReadings<'a> {
+    /// As rules see it.
+    pub fn machine(&self, id: i64) -> Machine {
+        let text = |name: &str| self.attribute(name).and_then(Cell::text);
+        let container = (self.kind == Kind::Container).then(|| OwnLabels {
+            name: text("name").unwrap_or_default(),
+            image: text("image"),
+            labels: self.attribute("labels").and_then(Cell::labels),
+        });
+        Machine { id, kind: self.kind, labels: scope::labels(&self.host.name, &self.host.labels, container) }
+    }
+
     /// Calls `visit` for each series of a metric: with the device's name (`None`: the machine itself) and the value, which
     /// is `None` where it could not be read.
     pub fn for_each(&self, metric: &str, mut visit: impl FnMut(Option<&'a str>, Option<f64>)) {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Kind, Threshold};
+use super::scope::Machine;
+use super::{Effect, Kind, Threshold};
 
 /// All enabled thresholds, arranged for the evaluator.
 #[derive(Debug, Default)]
@@ -30,44 +31,41 @@ impl RuleSet {
     }
 }
 
-/// Of the candidates for a metric, those in force for one series: for each direction and severity the one with the most
-/// specific scope. A single machine beats a kind; then a named device beats every device; then the older rule wins.
+/// Of the candidates for a metric, those in force for one series: for each quantity, direction and severity the one with the most specific
+/// scope, unless its effect is none.
 pub fn in_force<'a>(
     candidates: &'a [Arc<Threshold>],
-    machine_id: i64,
+    machine: &'a Machine,
     device: Option<&'a str>,
 ) -> impl Iterator<Item = &'a Arc<Threshold>> {
-    let applies = move |rule: &Threshold| {
-        rule.machine_id.is_none_or(|id| id == machine_id) && rule.device.as_deref().is_none_or(|name| Some(name) == device)
+    let same = |one: &Threshold, other: &Threshold| {
+        (one.quantity, one.direction, one.severity) == (other.quantity, other.direction, other.severity)
     };
-    let rank = |rule: &Threshold| (rule.machine_id.is_some(), rule.device.is_some(), std::cmp::Reverse(rule.id));
     candidates.iter().filter(move |rule| {
-        let rival =
-            |other: &&Arc<Threshold>| (other.direction, other.severity) == (rule.direction, rule.severity) && applies(other);
-        applies(rule) && candidates.iter().filter(rival).all(|other| rank(other) <= rank(rule))
+        let rival = |other: &&Arc<Threshold>| same(other, rule) && other.is_for(machine, device);
+        rule.effect == Effect::Open
+            && rule.is_for(machine, device)
+            && candidates.iter().filter(rival).all(|other| other.rank() <= rule.rank())
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Direction, Severity};
+    use std::collections::BTreeMap;
+
+    use super::super::{Direction, Quantity, Severity};
     use super::*;
 
     fn rule(id: i64, machine_id: Option<i64>, device: Option<&str>, severity: Severity) -> Threshold {
-        Threshold {
-            id,
-            version: 1,
-            kind: Kind::Host,
-            machine_id,
-            metric: "system.filesystem.utilization".to_owned(),
-            device: device.map(str::to_owned),
-            direction: Direction::Above,
-            value: 0.9,
-            recovery_value: 0.8,
-            for_seconds: 0,
-            severity,
-            enabled: true,
-        }
+        let base = Threshold::new(Kind::Host, "system.filesystem.utilization", Direction::Above, 0.9);
+        Threshold { id, machine_id, device: device.map(str::to_owned), severity, ..base }
+    }
+
+    fn check(candidates: &[Arc<Threshold>], id: i64, labels: &[(&str, &str)], device: Option<&str>, expected: &[i64]) {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let machine = Machine { id, kind: Kind::Host, labels };
+        let ids: Vec<_> = in_force(candidates, &machine, device).map(|rule| rule.id).collect();
+        assert_eq!(ids, expected, "{machine:?} {device:?}");
     }
 
     #[test]
@@ -79,17 +77,38 @@ mod tests {
             rule(4, Some(7), Some("/"), Severity::Warning),
             rule(5, None, None, Severity::Critical),
             rule(6, None, None, Severity::Critical),
+            rule(7, None, Some("/d*"), Severity::Warning),
         ]
         .map(Arc::new);
-        let check = |machine_id, device, expected: &[i64]| {
-            let ids: Vec<_> = in_force(&candidates, machine_id, device).map(|rule| rule.id).collect();
-            assert_eq!(ids, expected, "{machine_id} {device:?}");
+        check(&candidates, 1, &[], Some("/"), &[1, 5]);
+        check(&candidates, 1, &[], Some("/data"), &[2, 5]);
+        check(&candidates, 1, &[], Some("/disk"), &[5, 7]);
+        check(&candidates, 7, &[], Some("/data"), &[3, 5]);
+        check(&candidates, 7, &[], Some("/"), &[4, 5]);
+        check(&candidates, 7, &[], None, &[3, 5]);
+    }
+
+    #[test]
+    fn labels_stand_between_a_kind_and_a_machine() {
+        let of = |id, machine_id, labels: &[&str]| {
+            let labels: BTreeMap<_, _> = labels.iter().map(|name| ((*name).to_owned(), "x*".to_owned())).collect();
+            Arc::new(Threshold { labels, ..rule(id, machine_id, None, Severity::Info) })
         };
-        check(1, Some("/"), &[1, 5]);
-        check(1, Some("/data"), &[2, 5]);
-        check(7, Some("/data"), &[3, 5]);
-        check(7, Some("/"), &[4, 5]);
-        check(7, None, &[3, 5]);
+        let candidates = [of(1, None, &[]), of(2, None, &["a"]), of(3, None, &["a", "b"]), of(4, Some(7), &[])];
+        check(&candidates, 1, &[], None, &[1]);
+        check(&candidates, 1, &[("a", "y")], None, &[1]);
+        check(&candidates, 1, &[("a", "x1")], None, &[2]);
+        check(&candidates, 1, &[("a", "x1"), ("b", "x2")], None, &[3]);
+        check(&candidates, 7, &[("a", "x1"), ("b", "x2")], None, &[4]);
+    }
+
+    #[test]
+    fn a_narrower_none_switches_a_rule_off_and_what_is_another_quantity_stays() {
+        let none = Threshold { effect: Effect::None, ..rule(3, None, Some("/snap/*"), Severity::Warning) };
+        let change = Threshold { quantity: Quantity::Change, ..rule(2, None, None, Severity::Warning) };
+        let candidates = [rule(1, None, None, Severity::Warning), change, none].map(Arc::new);
+        check(&candidates, 1, &[], Some("/"), &[1, 2]);
+        check(&candidates, 1, &[], Some("/snap/a"), &[2]);
     }
 
     #[test]

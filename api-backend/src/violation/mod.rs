@@ -35,6 +35,8 @@ pub struct Violation {
     /// The rule.
     #[serde(serialize_with = "as_text")]
     pub threshold_id: i64,
+    /// The rule's version at the time of opening; 0 where that was not kept yet.
+    pub threshold_version: i64,
     /// The rule's value at the time of opening.
     pub threshold_value: f64,
     /// Time of the sample that opened it.

@@ -18,9 +18,10 @@ pub fn evaluate(
     let mut transitions = Vec::new();
     let mut unseen = state.clone();
     for (machine_id, machine) in machines {
+        let scope = machine.machine(*machine_id);
         for (metric, candidates) in rules.metrics(machine.kind) {
             machine.for_each(metric, |device, value| {
-                for rule in in_force(candidates, *machine_id, device) {
+                for rule in in_force(candidates, &scope, device) {
                     let device = device.unwrap_or_default().to_owned();
                     let key = SeriesKey { machine_id: *machine_id, threshold_id: rule.id, device };
                     unseen.remove(&key);
@@ -98,9 +99,10 @@ fn why_unseen(key: &SeriesKey, rules: &RuleSet, report: &HostReport, machines: &
         return report.tables.contains_key(CONTAINER_TABLE).then_some(CloseReason::Gone);
     };
     let device = (!key.device.is_empty()).then_some(key.device.as_str());
+    let scope = machine.machine(key.machine_id);
     let rule = rules
         .metrics(machine.kind)
-        .find(|(_, candidates)| in_force(candidates, key.machine_id, device).any(|rule| rule.id == key.threshold_id));
+        .find(|(_, candidates)| in_force(candidates, &scope, device).any(|rule| rule.id == key.threshold_id));
     let Some((metric, _)) = rule else { return Some(CloseReason::ThresholdChanged) };
     let mut tables =
         report.tables.iter().filter(|(name, _)| (name.as_str() == CONTAINER_TABLE) == (machine.kind == Kind::Container));
