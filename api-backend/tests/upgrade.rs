@@ -11,6 +11,7 @@ use wire_model::HostReport;
 
 /// Back to the schema of 0005.
 const UNDO_RULES: &[&str] = &[
+    "ALTER TABLE violations DROP COLUMN quantity",
     "ALTER TABLE violations DROP COLUMN closed_version",
     "ALTER TABLE violations DROP COLUMN threshold_version",
     "DROP TABLE threshold_versions",

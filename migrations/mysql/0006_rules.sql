@@ -51,7 +51,11 @@ FROM thresholds;
 SET @is_new = (SELECT COUNT(*) = 0 FROM information_schema.columns
                WHERE table_schema = DATABASE() AND table_name = 'violations' AND column_name = 'threshold_version');
 SET @change = IF(@is_new,
-    'ALTER TABLE violations ADD COLUMN threshold_version BIGINT NOT NULL DEFAULT 0, ADD COLUMN closed_version BIGINT NULL', 'DO 0');
+    'ALTER TABLE violations
+         ADD COLUMN threshold_version BIGINT NOT NULL DEFAULT 0,
+         ADD COLUMN closed_version BIGINT NULL,
+         ADD COLUMN quantity VARCHAR(16) NOT NULL DEFAULT ''value''',
+    'DO 0');
 PREPARE change_violations FROM @change;
 EXECUTE change_violations;
 DEALLOCATE PREPARE change_violations;

@@ -49,3 +49,5 @@ FROM thresholds;
 -- The rule's version that opened it, and the one that closed it. 0: before versions were kept.
 ALTER TABLE violations ADD COLUMN threshold_version BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE violations ADD COLUMN closed_version BIGINT NULL;
+-- What was compared: thresholds.quantity.
+ALTER TABLE violations ADD COLUMN quantity TEXT NOT NULL DEFAULT 'value';

@@ -312,6 +312,7 @@ async fn write_violations(
                     kind: machine.kind,
                     metric: threshold.metric,
                     device: Some(key.device).filter(|device| !device.is_empty()),
+                    quantity: threshold.quantity,
                     direction: threshold.direction,
                     severity: threshold.severity,
                     threshold_id: threshold.id,

@@ -31,18 +31,19 @@ pub struct ViolationFilter {
     pub after: Option<(i64, i64)>,
 }
 
-const COLUMNS: &str = "violation_id, machine_id, machine_name, host_id, host_name, kind, metric, device, direction, severity, \
+const COLUMNS: &str = "violation_id, machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
                        threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, closed_at, closed_value, close_reason, \
                        detected_at";
 
 /// Stores a violation and returns its id; `id` of the argument is not looked at.
 pub async fn insert(connection: &mut Connection, violation: &Violation) -> Result<i64> {
-    let sql = "INSERT INTO violations (machine_id, machine_name, host_id, host_name, kind, metric, device, direction, severity, \
+    let sql = "INSERT INTO violations (machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
                threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, detected_at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let query = sqlx::query(sql).bind(violation.machine_id).bind(&violation.machine_name).bind(&violation.host_id);
     let query = query.bind(&violation.host_name).bind(violation.kind.as_str()).bind(&violation.metric);
-    let query = query.bind(violation.device.as_deref().unwrap_or_default().to_owned()).bind(violation.direction.as_str());
+    let query = query.bind(violation.device.as_deref().unwrap_or_default().to_owned()).bind(violation.quantity.as_str());
+    let query = query.bind(violation.direction.as_str());
     let query = query.bind(violation.severity.as_str()).bind(violation.threshold_id).bind(violation.threshold_version);
     let query = query.bind(violation.threshold_value);
     let query =
@@ -164,6 +165,7 @@ fn violation(row: &AnyRow) -> Result<Violation> {
         kind: text("kind")?.parse().map_err(StoreError::Corrupt)?,
         metric: text("metric")?,
         device: Some(text("device")?).filter(|device| !device.is_empty()),
+        quantity: text("quantity")?.parse().map_err(StoreError::Corrupt)?,
         direction: text("direction")?.parse().map_err(StoreError::Corrupt)?,
         severity: text("severity")?.parse().map_err(StoreError::Corrupt)?,
         threshold_id: row.try_get("threshold_id")?,

@@ -4,7 +4,7 @@ pub(crate) mod opening;
 
 use serde::Serialize;
 
-use crate::thresholds::{Direction, Kind, Severity};
+use crate::thresholds::{Direction, Kind, Quantity, Severity};
 use crate::time;
 
 /// One stay of a series beyond a threshold. Names are those at the time of opening.
@@ -28,6 +28,9 @@ pub struct Violation {
     pub metric: String,
     /// The device, when the metric is of one.
     pub device: Option<String>,
+    /// What is compared.
+    #[serde(rename = "condition")]
+    pub quantity: Quantity,
     /// Which side violates.
     pub direction: Direction,
     /// How bad it is.
@@ -37,7 +40,7 @@ pub struct Violation {
     pub threshold_id: i64,
     /// The rule's version at the time of opening; 0 where that was not kept yet.
     pub threshold_version: i64,
-    /// The rule's value at the time of opening.
+    /// The rule's value at the time of opening, in the unit of what is compared; so are all values.
     pub threshold_value: f64,
     /// Time of the sample that opened it.
     #[serde(serialize_with = "time::serialize")]
