@@ -8,6 +8,7 @@ mod config;
 pub mod history;
 pub mod ingest;
 mod keeper;
+mod label;
 pub mod ledger;
 pub mod live;
 pub mod machine;

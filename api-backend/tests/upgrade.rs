@@ -21,13 +21,13 @@ const UNDO_RULES: &[&str] = &[
     "ALTER TABLE thresholds DROP COLUMN window_seconds",
     "ALTER TABLE thresholds DROP COLUMN quantity",
     "ALTER TABLE thresholds DROP COLUMN labels",
-    "DELETE FROM _sqlx_migrations WHERE version >= 6",
+    "DELETE FROM _sqlx_migrations WHERE version = 6",
 ];
 
 /// From there to that of 0002, which did nothing but make the same tables without these. Before that all reports must be whole.
 const UNDO_HISTORY: &[&str] = &[
     "DROP TABLE forms",
-    "DELETE FROM _sqlx_migrations WHERE version >= 4",
+    "DELETE FROM _sqlx_migrations WHERE version IN (4, 5)",
     "DROP TABLE chunks",
     "DROP TABLE stretches",
     "DROP TABLE rollups_due",

@@ -1,4 +1,4 @@
-//! CSV that is written while it is read: a slow reader holds one page and no connection.
+//! Files that are written while they are read: a slow reader holds one page and no connection.
 
 use std::fmt::Debug;
 
@@ -12,12 +12,43 @@ use tracing::error;
 /// Rows as they stand in the file, and what the next page needs, if there is one.
 pub(super) type Page<S> = (Vec<u8>, Option<S>);
 
-/// Whether the client asks for CSV.
-pub(super) fn wants_csv(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/csv"))
+/// What a file may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// RFC 4180, with a row of names.
+    Csv,
+    /// One JSON object a line.
+    Lines,
 }
 
-/// The answer: `next` makes the pages, beginning with `state`.
+impl Format {
+    fn media_type(self) -> &'static str {
+        match self {
+            Format::Csv => "text/csv",
+            Format::Lines => "application/x-ndjson",
+        }
+    }
+
+    fn file_ending(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Lines => "ndjson",
+        }
+    }
+}
+
+/// The file that the client asks for, if it does.
+pub(super) fn wanted(headers: &HeaderMap) -> Option<Format> {
+    let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
+    [Format::Csv, Format::Lines].into_iter().find(|format| accept.contains(format.media_type()))
+}
+
+/// Whether the client asks for CSV.
+pub(super) fn wants_csv(headers: &HeaderMap) -> bool {
+    wanted(headers) == Some(Format::Csv)
+}
+
+/// The answer in CSV: `next` makes the pages, beginning with `state`.
 pub(super) fn csv<S, E>(
     file_name: &str,
     first_row: &[&str],
@@ -28,20 +59,34 @@ where
     S: Send + 'static,
     E: Debug + Send + 'static,
 {
-    let first = rows([first_row.iter().map(|name| (*name).to_owned()).collect()]);
+    stream(Format::Csv, file_name, rows([first_row.iter().map(|name| (*name).to_owned()).collect()]), state, next)
+}
+
+/// The answer, as a file of this name: it begins with `first`, and `next` makes the pages, beginning with `state`.
+pub(super) fn stream<S, E>(
+    format: Format,
+    name: &str,
+    first: Vec<u8>,
+    state: S,
+    next: fn(S) -> BoxFuture<'static, Result<Page<S>, E>>,
+) -> Response
+where
+    S: Send + 'static,
+    E: Debug + Send + 'static,
+{
     let pages = stream::unfold(Some(state), move |state| async move {
         match next(state?).await {
             Ok((page, state)) => Some((Ok(Bytes::from(page)), state)),
             Err(error) => {
                 // the answer has begun: it can only be cut off, so that nobody takes it for complete
-                error!(?error, "a CSV export failed");
+                error!(?error, "an export failed");
                 Some((Err(std::io::Error::other("the export failed")), None))
             }
         }
     });
     let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\"")),
+        (header::CONTENT_TYPE, format!("{}; charset=utf-8", format.media_type())),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.{}\"", format.file_ending())),
     ];
     (headers, Body::from_stream(stream::iter([Ok(Bytes::from(first))]).chain(pages))).into_response()
 }

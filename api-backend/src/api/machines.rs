@@ -1,6 +1,6 @@
 //! `GET /machines` and `GET /machines/{id}`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,6 +11,7 @@ use wire_model::HostReport;
 use super::extract::{Params, Part, id, limit, word};
 use super::{App, Problem};
 use crate::history::newest_reports;
+use crate::label::Label;
 use crate::machine::{Status, status};
 use crate::store::hosts::HostRow;
 use crate::store::machines::{MachineFilter, MachineRow};
@@ -46,6 +47,7 @@ pub(super) async fn list_machines(State(app): State<App>, Params(params): Params
     let gone_since = if wanted == Some(Status::Gone) { None } else { Some(now - app.raw_retention_ms) };
     let filter = MachineFilter { kind: word("kind", params.kind.as_deref())?, host_id: params.host_id.clone(), gone_since };
     let name_part = params.q.as_deref().map(str::to_lowercase);
+    let label = params.label.as_deref().map(Label::parse);
     let mut after = match &params.cursor {
         Some(cursor) => cursor.parse().map_err(|_| Problem::bad_request(format!("cursor: \"{cursor}\" is not one of ours")))?,
         None => 0,
@@ -57,7 +59,7 @@ pub(super) async fn list_machines(State(app): State<App>, Params(params): Params
         let Some(host) = hosts.get(&machine.host_key) else { return false };
         wanted.is_none_or(|wanted| wanted == status_of(machine, host, now))
             && name_part.as_deref().is_none_or(|part| machine.name.to_lowercase().contains(part))
-            && params.label.as_deref().is_none_or(|label| has_label(&machine.labels, label))
+            && label.as_ref().is_none_or(|label| label.is_in(&machine.labels))
     };
     let mut rows = Vec::new();
     let mut has_more = true;
@@ -145,14 +147,6 @@ async fn describe(
 /// What the store wrote as JSON.
 fn object(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| json!({}))
-}
-
-fn has_label(labels: &str, wanted: &str) -> bool {
-    let labels: BTreeMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
-    match wanted.split_once('=') {
-        Some((key, value)) => labels.get(key).is_some_and(|found| found == value),
-        None => labels.contains_key(wanted),
-    }
 }
 
 fn parse_status(text: &str) -> Result<Status, Problem> {

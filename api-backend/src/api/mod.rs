@@ -8,6 +8,7 @@ mod consumers;
 mod cors;
 mod export;
 mod extract;
+mod fields;
 mod follower;
 mod in_force;
 mod ingest;
@@ -17,12 +18,16 @@ mod operator;
 mod page;
 mod pipeline;
 mod problem;
+mod range;
 mod series;
 mod session;
 mod stream;
 mod threshold_body;
 mod thresholds;
 mod top;
+mod violation_counts;
+mod violation_export;
+mod violation_query;
 mod violations;
 
 use std::panic::AssertUnwindSafe;
@@ -142,6 +147,7 @@ pub fn router(app: App) -> Router {
         .route("/thresholds/{id}", delete(thresholds::delete_threshold))
         .route("/thresholds/{id}/versions", get(thresholds::list_versions))
         .route("/violations", get(violations::list_violations))
+        .route("/violations/counts", get(violation_counts::count_violations))
         .route("/violations/{id}", get(violations::show_violation))
         .layer(middleware::from_fn(answer_in_any_case));
     let stream = Router::new().route("/stream", get(stream::follow));

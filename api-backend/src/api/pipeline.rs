@@ -10,7 +10,7 @@ use wire_model::HostReport;
 
 use super::extract::{Params, Part, id, limit};
 use super::machines::newest_report;
-use super::violations::Range;
+use super::range::Range;
 use super::{App, Problem};
 use crate::history::newest_reports;
 use crate::ledger::{Counts, Gap, HOUR_MS, hour_of};

@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::export::{self, harmless};
 use super::extract::{Params, Part, id};
-use super::violations::Range;
+use super::range::Range;
 use super::{App, Problem};
 use crate::history::{self, Detail, POINTS_MAX, Series, SeriesQuery};
 use crate::ledger::{HOUR_MS, hour_of};
@@ -184,7 +184,7 @@ struct Export {
 fn csv(app: App, machines: Vec<(MachineRow, i64)>, query: SeriesQuery) -> Response {
     let from = query.from;
     let first = Export { app, machines: machines.into(), query, machine: 0, from };
-    export::csv("series.csv", CSV_HEADER, first, |export| Box::pin(next_page(export)))
+    export::csv("series", CSV_HEADER, first, |export| Box::pin(next_page(export)))
 }
 
 async fn next_page(mut export: Export) -> Result<export::Page<Export>, Problem> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wire_model::catalog;
 
 use super::extract::{Params, limit, word};
-use super::violations::Range;
+use super::range::Range;
 use super::{App, Problem};
 use crate::history::{self, Top, TopMachine};
 use crate::store::machines::MachineRow;

@@ -155,6 +155,14 @@ pub async fn list(connection: &mut Connection, filter: &MachineFilter, after: i6
     query.bind(limit).fetch_all(connection).await?.iter().map(machine).collect()
 }
 
+/// Machines in whose labels any of these texts stands, in id order, gone ones too.
+pub async fn with_labels_like(connection: &mut Connection, texts: &[String]) -> Result<Vec<MachineRow>> {
+    let any = vec!["INSTR(labels, ?) > 0"; texts.len()].join(" OR ");
+    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE {any} ORDER BY machine_id");
+    let query = texts.iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
+    query.fetch_all(connection).await?.iter().map(machine).collect()
+}
+
 /// Registers machines; their `machine_id` is not looked at.
 pub async fn insert(connection: &mut Connection, machines: &[MachineRow]) -> Result<()> {
     for machines in machines.chunks(MAX_BOUND_VALUES / 9) {

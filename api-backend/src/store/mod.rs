@@ -20,6 +20,9 @@ mod probe;
 pub mod reports;
 pub mod retention;
 pub mod thresholds;
+pub mod violation_counts;
+pub mod violation_filter;
+pub mod violation_pages;
 pub mod violations;
 
 use std::future::Future;
@@ -189,6 +192,14 @@ impl Dialect {
         match self {
             Dialect::MySql => " FOR UPDATE",
             Dialect::Sqlite => "",
+        }
+    }
+
+    /// Follows a table's name: nothing but this index is used to read it.
+    pub fn by_index(self, index: &str) -> String {
+        match self {
+            Dialect::MySql => format!(" FORCE INDEX ({index})"),
+            Dialect::Sqlite => format!(" INDEXED BY {index}"),
         }
     }
 

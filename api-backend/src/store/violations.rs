@@ -5,33 +5,9 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{Connection, MAX_BOUND_VALUES, Result, StoreError, inserted_id, placeholders};
 use crate::thresholds::evaluator::{CloseReason, SeriesKey};
-use crate::thresholds::{Kind, Severity};
 use crate::violation::Violation;
 
-/// Which violations to list.
-#[derive(Clone, Debug, Default)]
-pub struct ViolationFilter {
-    /// Still open at or after this time.
-    pub from: Option<i64>,
-    /// Opened before this time.
-    pub to: Option<i64>,
-    /// Of this machine.
-    pub machine_id: Option<i64>,
-    /// Of this host and its containers.
-    pub host_id: Option<String>,
-    /// Of this metric.
-    pub metric: Option<String>,
-    /// Of this severity.
-    pub severity: Option<Severity>,
-    /// Of this kind of machine.
-    pub kind: Option<Kind>,
-    /// Open or closed now.
-    pub is_open: Option<bool>,
-    /// Only those that come after this one, newest first: its `opened_at` and id.
-    pub after: Option<(i64, i64)>,
-}
-
-const COLUMNS: &str = "violation_id, machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
+pub(super) const COLUMNS: &str = "violation_id, machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
                        threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, closed_at, closed_value, close_reason, \
                        detected_at";
 
@@ -90,59 +66,12 @@ pub async fn get(connection: &mut Connection, id: i64) -> Result<Option<Violatio
     sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.as_ref().map(violation).transpose()
 }
 
-/// Violations, newest first.
-pub async fn list(connection: &mut Connection, filter: &ViolationFilter, limit: i64) -> Result<Vec<Violation>> {
-    let mut sql = format!("SELECT {COLUMNS} FROM violations WHERE 1 = 1");
-    let mut numbers_and_texts: Vec<Value> = Vec::new();
-    let mut add = |condition: &str, values: &mut dyn Iterator<Item = Value>| {
-        sql += " AND ";
-        sql += condition;
-        numbers_and_texts.extend(values);
-    };
-    let mut one = |condition: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            add(condition, &mut std::iter::once(value));
-        }
-    };
-    one("opened_at < ?", filter.to.map(Value::Number));
-    one("(closed_at IS NULL OR closed_at >= ?)", filter.from.map(Value::Number));
-    one("machine_id = ?", filter.machine_id.map(Value::Number));
-    one("host_id = ?", filter.host_id.clone().map(Value::Text));
-    one("metric = ?", filter.metric.clone().map(Value::Text));
-    one("severity = ?", filter.severity.map(|severity| Value::Text(severity.as_str().to_owned())));
-    one("kind = ?", filter.kind.map(|kind| Value::Text(kind.as_str().to_owned())));
-    match filter.is_open {
-        Some(true) => add("closed_at IS NULL", &mut std::iter::empty()),
-        Some(false) => add("closed_at IS NOT NULL", &mut std::iter::empty()),
-        None => {}
-    }
-    if let Some((opened_at, id)) = filter.after {
-        let values = [Value::Number(opened_at), Value::Number(opened_at), Value::Number(id)];
-        add("(opened_at < ? OR (opened_at = ? AND violation_id < ?))", &mut values.into_iter());
-    }
-    sql += " ORDER BY opened_at DESC, violation_id DESC LIMIT ?";
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for value in numbers_and_texts {
-        query = match value {
-            Value::Number(number) => query.bind(number),
-            Value::Text(text) => query.bind(text),
-        };
-    }
-    query.bind(limit).fetch_all(connection).await?.iter().map(violation).collect()
-}
-
-enum Value {
-    Number(i64),
-    Text(String),
-}
-
 /// Open violations of some machines.
 pub async fn open_of(connection: &mut Connection, machine_ids: &[i64]) -> Result<Vec<Violation>> {
     let mut open = Vec::new();
     for ids in machine_ids.chunks(MAX_BOUND_VALUES) {
         let list = placeholders(ids.len());
-        let sql =
-            format!("SELECT {COLUMNS} FROM violations WHERE closed_at IS NULL AND machine_id IN ({list}) ORDER BY violation_id");
+        let sql = format!("SELECT {COLUMNS} FROM violations WHERE span = 0 AND machine_id IN ({list}) ORDER BY violation_id");
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for id in ids {
             query = query.bind(id);
@@ -154,7 +83,7 @@ pub async fn open_of(connection: &mut Connection, machine_ids: &[i64]) -> Result
     Ok(open)
 }
 
-fn violation(row: &AnyRow) -> Result<Violation> {
+pub(super) fn violation(row: &AnyRow) -> Result<Violation> {
     let text = |column: &str| row.try_get::<String, _>(column);
     Ok(Violation {
         id: row.try_get("violation_id")?,

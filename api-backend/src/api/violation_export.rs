@@ -1,0 +1,94 @@
+//! Violations as a file: CSV, or one JSON object a line.
+
+use axum::response::Response;
+
+use super::App;
+use super::export::{self, Format, harmless};
+use crate::store::StoreError;
+use crate::store::violation_filter::ViolationFilter;
+use crate::store::violation_pages::{Page, list};
+use crate::time::rfc3339;
+use crate::violation::Violation;
+
+/// Violations that are in memory at once.
+const PAGE: i64 = 1_000;
+
+/// What is still to be written.
+struct Rest {
+    app: App,
+    format: Format,
+    filter: ViolationFilter,
+    page: Page,
+}
+
+/// All that the filter means, in the order of the page.
+pub(super) fn stream(app: App, format: Format, filter: ViolationFilter, page: Page) -> Response {
+    let first = match format {
+        Format::Csv => export::rows([COLUMNS.iter().map(|name| (*name).to_owned()).collect()]),
+        Format::Lines => Vec::new(),
+    };
+    let rest = Rest { app, format, filter, page: Page { limit: PAGE, ..page } };
+    export::stream(format, "violations", first, rest, |rest| Box::pin(next_page(rest)))
+}
+
+async fn next_page(mut rest: Rest) -> Result<export::Page<Rest>, StoreError> {
+    let store = &rest.app.store;
+    let page = list(&mut *store.read().await?, store.dialect(), &rest.filter, rest.page).await?;
+    let rows = match rest.format {
+        Format::Csv => export::rows(page.iter().map(csv_row)),
+        Format::Lines => page.iter().map(|violation| violation.to_json() + "\n").collect::<String>().into_bytes(),
+    };
+    rest.page.after = page.last().map(|last| (last.opened_at, last.id));
+    Ok((rows, (page.len() as i64 == PAGE).then_some(rest)))
+}
+
+const COLUMNS: &[&str] = &[
+    "id",
+    "machine_id",
+    "machine_name",
+    "host_id",
+    "host_name",
+    "kind",
+    "metric",
+    "device",
+    "condition",
+    "direction",
+    "severity",
+    "threshold_id",
+    "threshold_version",
+    "threshold_value",
+    "opened_at",
+    "opened_value",
+    "peak_value",
+    "closed_at",
+    "closed_value",
+    "close_reason",
+    "detected_at",
+];
+
+fn csv_row(violation: &Violation) -> Vec<String> {
+    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    vec![
+        violation.id.to_string(),
+        violation.machine_id.to_string(),
+        harmless(&violation.machine_name),
+        harmless(&violation.host_id),
+        harmless(&violation.host_name),
+        violation.kind.as_str().to_owned(),
+        harmless(&violation.metric),
+        harmless(violation.device.as_deref().unwrap_or_default()),
+        violation.quantity.as_str().to_owned(),
+        violation.direction.as_str().to_owned(),
+        violation.severity.as_str().to_owned(),
+        violation.threshold_id.to_string(),
+        violation.threshold_version.to_string(),
+        violation.threshold_value.to_string(),
+        rfc3339(violation.opened_at),
+        violation.opened_value.to_string(),
+        violation.peak_value.to_string(),
+        violation.closed_at.map(rfc3339).unwrap_or_default(),
+        number(violation.closed_value),
+        violation.close_reason.clone().unwrap_or_default(),
+        rfc3339(violation.detected_at),
+    ]
+}

@@ -1,0 +1,96 @@
+//! Which violations a query asks for.
+
+use super::extract::{id, limit};
+use super::fields::Fields;
+use super::range::Range;
+use super::{App, Problem};
+use crate::label::{Label, labelled};
+use crate::store::Connection;
+use crate::store::violation_filter::ViolationFilter;
+use crate::store::violation_pages::{Matching, Order, Page};
+use crate::violation::Violation;
+
+const DEFAULT_LIMIT: i64 = 100;
+const MAX_LIMIT: i64 = 1_000;
+/// Hosts and containers that labels may stand for in one question.
+pub(super) const LABELLED_MAX: usize = 10_000;
+
+/// What the filters say.
+pub(super) struct Asked {
+    filter: ViolationFilter,
+    labels: Vec<Label>,
+}
+
+impl Asked {
+    /// Takes the filters out of a query.
+    pub(super) fn take(fields: &mut Fields) -> Result<Asked, Problem> {
+        let ids = |what: &str, words: Vec<String>| words.iter().map(|text| id(what, text)).collect::<Result<Vec<_>, _>>();
+        let is_open = match fields.one("state")?.as_deref() {
+            None => None,
+            Some("open") => Some(true),
+            Some("closed") => Some(false),
+            Some(other) => return Err(Problem::bad_request(format!("state: \"{other}\" is neither open nor closed"))),
+        };
+        let filter = ViolationFilter {
+            machine_ids: ids("machine", fields.words("machine_id")?)?,
+            host_ids: fields.texts("host_id")?,
+            labelled: None,
+            metrics: fields.words("metric")?,
+            devices: fields.texts("device")?,
+            kinds: fields.known("kind")?,
+            severities: fields.known("severity")?,
+            threshold_ids: ids("threshold", fields.words("threshold_id")?)?,
+            is_open,
+        };
+        Ok(Asked { filter, labels: fields.texts("label")?.iter().map(|text| Label::parse(text)).collect() })
+    }
+
+    /// With the machines that have the labels now.
+    pub(super) async fn filter(self, connection: &mut Connection) -> Result<ViolationFilter, Problem> {
+        if self.labels.is_empty() {
+            return Ok(self.filter);
+        }
+        let labelled = labelled(connection, &self.labels).await?;
+        if labelled.len() > LABELLED_MAX {
+            let detail = format!("label: {} machines have it, more than {LABELLED_MAX}; name some of them", labelled.len());
+            return Err(Problem::unprocessable(detail));
+        }
+        Ok(ViolationFilter { labelled: Some(labelled), ..self.filter })
+    }
+}
+
+/// Takes what says which page of them.
+pub(super) fn take_page(app: &App, fields: &mut Fields) -> Result<Page, Problem> {
+    let range = take_range(app, fields)?;
+    let matching = match fields.one("match")?.as_deref() {
+        None | Some("overlapping") => Matching::Overlapping,
+        Some("opened") => Matching::Opened,
+        Some(other) => return Err(Problem::bad_request(format!("match: \"{other}\" is neither overlapping nor opened"))),
+    };
+    let order = match fields.one("sort")?.as_deref() {
+        None | Some("-opened_at") => Order::Newest,
+        Some("opened_at") => Order::Oldest,
+        Some(other) => return Err(Problem::bad_request(format!("sort: \"{other}\" is neither opened_at nor -opened_at"))),
+    };
+    let after = fields.one("cursor")?.as_deref().map(parse_cursor).transpose()?;
+    let asked = fields.one("limit")?.map(|text| text.parse()).transpose();
+    let asked = asked.map_err(|_| Problem::bad_request("limit: is not a whole number"))?;
+    let limit = limit(asked, DEFAULT_LIMIT, MAX_LIMIT)?;
+    Ok(Page { from: range.from, to: range.to, matching, order, after, limit })
+}
+
+/// Takes `from`, `to` and `tz`.
+pub(super) fn take_range(app: &App, fields: &mut Fields) -> Result<Range, Problem> {
+    let (from, to, tz) = (fields.one("from")?, fields.one("to")?, fields.one("tz")?);
+    Range::parse(app, from.as_deref(), to.as_deref(), tz.as_deref())
+}
+
+/// Where the page behind this violation begins.
+pub(super) fn cursor(violation: &Violation) -> String {
+    format!("{}.{}", violation.opened_at, violation.id)
+}
+
+fn parse_cursor(text: &str) -> Result<(i64, i64), Problem> {
+    let parts = text.split_once('.').and_then(|(opened_at, id)| Some((opened_at.parse().ok()?, id.parse().ok()?)));
+    parts.ok_or_else(|| Problem::bad_request(format!("cursor: \"{text}\" is not one of ours")))
+}
