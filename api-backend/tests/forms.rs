@@ -26,10 +26,17 @@ async fn count(connection: &mut AnyConnection, what: &str) -> i64 {
     sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {what}"))).fetch_one(connection).await.unwrap()
 }
 
+const FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const LATE: u8 = 2;
+
+async fn payloads(connection: &mut AnyConnection) -> Vec<Vec<u8>> {
+    sqlx::query_scalar("SELECT payload FROM reports ORDER BY at").fetch_all(connection).await.unwrap()
+}
+
 /// Rows of the head that are whole: zstd frames.
 async fn whole(connection: &mut AnyConnection) -> usize {
-    let payloads: Vec<Vec<u8>> = sqlx::query_scalar("SELECT payload FROM reports").fetch_all(connection).await.unwrap();
-    payloads.iter().filter(|payload| payload.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])).count()
+    let payloads = payloads(connection).await;
+    payloads.iter().filter(|payload| payload.strip_prefix(&[LATE]).unwrap_or(payload).starts_with(&FRAME)).count()
 }
 
 async fn newest(database: &Database) -> HostReport {
@@ -96,6 +103,25 @@ async fn a_form_stands_once_and_goes_with_its_reports() {
         assert_eq!(count(&mut connection, "reports").await, 1);
         assert_eq!(count(&mut connection, &format!("forms WHERE at < {}", begin + 3 * QUARTER_MS)).await, 0);
         second.stop().await;
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_report_is_marked_and_no_other() {
+    on_every_database(async |database| {
+        let begin = now_ms() / QUARTER_MS * QUARTER_MS - QUARTER_MS;
+        let backend = Backend::start(&database).await;
+        let mut connection = database.connect().await;
+        let reports = reports(begin, 0..6);
+        // within a batch the oldest is the first; one of a time that is taken is late, and stored a little later
+        let same_time = HostReport { seq: 999, ..reports[4].clone() };
+        for batch in [vec![reports[1].clone()], vec![reports[4].clone(), reports[2].clone()], reports.clone(), vec![same_time]] {
+            backend.ingest(&batch).await;
+        }
+        let marks: Vec<bool> = payloads(&mut connection).await.iter().map(|payload| payload[0] == LATE).collect();
+        assert_eq!(marks, [true, false, false, true, false, true, false]);
         backend.stop().await;
     })
     .await;

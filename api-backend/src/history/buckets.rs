@@ -52,7 +52,7 @@ impl Bucket {
 pub(super) fn of_day(day_at: i64, column: &Column) -> impl Iterator<Item = Bucket> {
     let vectors = match &column.points {
         Points::Folded { min, avg, max, count } => Some((min, avg, max, count)),
-        Points::Samples(_) => None,
+        Points::Samples(_) | Points::Nulls => None,
     };
     vectors.into_iter().flat_map(move |(min, avg, max, count)| {
         column.places.iter().enumerate().map(move |(index, place)| Bucket {

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use wire_model::{Figures, HostReport, ReportId};
+use wire_model::{Figures, HostReport};
 
-use super::chunk::{self, Axis, Column, Damaged, EncodedPart, Head, Part, Points};
+use super::chunk::{self, Axis, CONTAINER_STATE, Column, Damaged, EncodedPart, Head, Part, Place, Points};
+use super::report_state::Tables;
 use super::scale::Scale;
 use crate::store::chunks::Resolution;
 use crate::thresholds::{Kind, machine_readings, place};
@@ -24,20 +25,33 @@ pub(super) type Chunk = (Owner, Vec<EncodedPart>);
 /// The samples of a host in a stretch.
 #[derive(Default)]
 pub(super) struct Gathered {
-    axis: Vec<(i64, ReportId)>,
+    axis: Vec<Place>,
     series: Vec<Series>,
     /// Places in `series`.
     index: HashMap<(Owner, String, Option<String>), usize>,
 }
 
-/// For each value of a form its place among the figures, and its series.
+/// What reports of a form say of series, which are known by their places in [`Gathered`].
 #[derive(Default)]
-pub(super) struct Places(Vec<(usize, usize)>);
+pub(super) struct Places {
+    /// For each value of the form its place among the figures, and its series.
+    values: Vec<(usize, usize)>,
+    /// What each container does, which is the same in all reports of the form.
+    states: Vec<(usize, f64)>,
+    /// Series of devices of which no device is there.
+    empty: Vec<usize>,
+    /// Tables of the reports.
+    pub(super) tables: Tables,
+    /// Their interval.
+    pub(super) interval_ms: u32,
+}
 
 struct Series {
     owner: Owner,
     head: Head,
     samples: Vec<(i64, f64)>,
+    /// Times at which a device was there without a value.
+    nulls: Vec<i64>,
 }
 
 impl Gathered {
@@ -48,39 +62,56 @@ impl Gathered {
             let part = Part::open(data)?;
             for of in &part.columns {
                 let column = part.decode(of)?;
-                let Points::Samples(units) = &column.points else { continue };
                 let place = self.place(&Owner::Known(*machine_id), &column.head.metric, column.head.device.as_deref());
                 let series = &mut self.series[place];
-                let (from, to) = (column.head.scale, series.head.scale);
-                series
-                    .samples
-                    .extend(samples(axis, &column, units)?.into_iter().map(|(at, units)| (at, from.convert(units, to))));
+                match &column.points {
+                    Points::Samples(units) => {
+                        let (from, to) = (column.head.scale, series.head.scale);
+                        let samples = samples(axis, &column, units)?.into_iter();
+                        series.samples.extend(samples.map(|(at, units)| (at, from.convert(units, to))));
+                    }
+                    Points::Nulls => series.nulls.extend(times(axis, &column)?),
+                    Points::Folded { .. } => {}
+                }
             }
         }
         Ok(())
     }
 
-    /// Where the values of reports of a form belong. `machines` knows the host's containers by identity; the host itself is ''.
+    /// What reports of a form say. `machines` knows the host's containers by identity; the host itself is ''.
     pub(super) fn places(&mut self, form: &HostReport, machines: &HashMap<(Kind, String), i64>) -> Places {
-        let mut places = Vec::new();
+        let mut places = Places { tables: Tables::of(form), interval_ms: form.interval_ms, ..Places::default() };
         for readings in machine_readings(form) {
             let key = (readings.kind, readings.identity.clone());
             let owner = machines.get(&key).map_or(Owner::Unknown(key.1), |id| Owner::Known(*id));
             readings.for_each_value(|metric, device, value| {
-                places.push((place(value), self.place(&owner, metric, device)));
+                places.values.push((place(value), self.place(&owner, metric, device)));
             });
+            readings.for_each_empty_column(|metric| places.empty.push(self.place(&owner, metric, None)));
+            if let Some(state) = readings.state() {
+                places.states.push((self.place(&owner, CONTAINER_STATE, None), state.pack() as f64));
+            }
         }
-        Places(places)
+        places
     }
 
-    /// Adds a report that is stored at `at`.
-    pub(super) fn add(&mut self, at: i64, id: ReportId, figures: &Figures, places: &Places) {
-        self.axis.push((at, id));
-        for (place, series) in &places.0 {
+    /// Adds a report.
+    pub(super) fn add(&mut self, report: Place, figures: &Figures, places: &Places) {
+        let at = report.at;
+        self.axis.push(report);
+        for (place, series) in &places.values {
             let (value, series) = (figures.values[*place], &mut self.series[*series]);
             if !value.is_nan() {
                 series.samples.push((at, series.head.scale.units(value)));
+            } else if series.head.device.is_some() {
+                series.nulls.push(at);
             }
+        }
+        for (series, state) in &places.states {
+            self.series[*series].samples.push((at, *state));
+        }
+        for series in &places.empty {
+            self.series[*series].nulls.push(at);
         }
     }
 
@@ -90,22 +121,22 @@ impl Gathered {
         let place = *self.index.entry(key).or_insert(next);
         if place == next {
             let head = Head { metric: metric.to_owned(), device: device.map(str::to_owned), scale: Scale::of(metric) };
-            self.series.push(Series { owner: owner.clone(), head, samples: Vec::new() });
+            self.series.push(Series { owner: owner.clone(), head, samples: Vec::new(), nulls: Vec::new() });
         }
         place
     }
 
     /// The stretch's reports, and the encoded chunks of each machine.
     pub(super) fn encode(mut self) -> (Axis, Vec<Chunk>) {
-        self.axis.sort_unstable_by_key(|(at, _)| *at);
+        self.axis.sort_unstable_by_key(|place| place.at);
         let axis = Axis(self.axis);
         self.series.sort_by(|one, other| one.order().cmp(&other.order()));
         let mut machines: Vec<(Owner, Vec<Column>)> = Vec::new();
-        for series in self.series {
-            let column = column(&axis, series.head, series.samples);
+        for mut series in self.series {
+            let columns = [series.nulls(&axis), series.column(&axis)];
             match machines.last_mut() {
-                Some((owner, columns)) if *owner == series.owner => columns.push(column),
-                _ => machines.push((series.owner, vec![column])),
+                Some((owner, of)) if *owner == series.owner => of.extend(columns),
+                _ => machines.push((series.owner, columns.into())),
             }
         }
         let encode = |(owner, columns): (Owner, Vec<Column>)| (owner, chunk::encode(Resolution::Raw, axis.0.len(), columns));
@@ -122,25 +153,40 @@ impl Series {
             Owner::Unknown(identity) => (None, identity.as_str()),
         }
     }
+
+    fn column(&mut self, axis: &Axis) -> Column {
+        // sealed ones and late ones are mixed only where a stretch was opened again
+        self.samples.sort_by_key(|(at, _)| *at);
+        let places = places(axis, self.samples.iter().map(|(at, _)| *at));
+        let points = Points::Samples(self.samples.iter().map(|(_, units)| *units).collect());
+        Column { head: self.head.clone(), places, points }
+    }
+
+    fn nulls(&mut self, axis: &Axis) -> Column {
+        self.nulls.sort_unstable();
+        Column { head: self.head.clone(), places: places(axis, self.nulls.iter().copied()), points: Points::Nulls }
+    }
 }
 
-fn column(axis: &Axis, head: Head, mut samples: Vec<(i64, f64)>) -> Column {
-    // sealed ones and late ones are mixed only where a stretch was opened again
-    samples.sort_by_key(|(at, _)| *at);
-    let mut places = Vec::with_capacity(samples.len());
+/// Places of rising times.
+fn places(axis: &Axis, times: impl Iterator<Item = i64>) -> Vec<u32> {
     let mut place = 0;
-    for (at, _) in &samples {
-        while axis.0[place].0 < *at {
+    let place_of = |at: i64| {
+        while axis.0[place].at < at {
             place += 1;
         }
-        places.push(u32::try_from(place).expect("a stretch has fewer than 2^32 ms"));
-    }
-    Column { head, places, points: Points::Samples(samples.into_iter().map(|(_, units)| units).collect()) }
+        u32::try_from(place).expect("a stretch has fewer than 2^32 ms")
+    };
+    times.map(place_of).collect()
 }
 
 /// Times and units of a raw column.
 pub(super) fn samples(axis: &Axis, column: &Column, units: &[f64]) -> Result<Vec<(i64, f64)>, Damaged> {
-    let time = |place: &u32| axis.0.get(*place as usize).map(|(at, _)| *at);
-    let samples = column.places.iter().zip(units).map(|(place, units)| Some((time(place)?, *units)));
-    samples.collect::<Option<_>>().ok_or_else(|| Damaged("a column has more places than its stretch".to_owned()))
+    Ok(times(axis, column)?.into_iter().zip(units.iter().copied()).collect())
+}
+
+fn times(axis: &Axis, column: &Column) -> Result<Vec<i64>, Damaged> {
+    let time = |place: &u32| axis.0.get(*place as usize).map(|place| place.at);
+    let times = column.places.iter().map(time).collect::<Option<_>>();
+    times.ok_or_else(|| Damaged("a column has more places than its stretch".to_owned()))
 }

@@ -14,6 +14,8 @@ use crate::store::{self, Connection, Result, StoreError};
 const LEVEL: i32 = 1;
 /// The first byte where the time of a form (little-endian, 8 bytes) and what was packed by it follow. A zstd frame begins with 0x28.
 const PACKED: u8 = 1;
+/// The first byte where the zstd frame of a whole report follows that came when a newer one of its host was there.
+const LATE: u8 = 2;
 
 /// The payload of a whole report, or the message of a form.
 pub fn deflate(message: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -23,6 +25,17 @@ pub fn deflate(message: &[u8]) -> std::io::Result<Vec<u8>> {
 /// The payload of a report that was packed by the form of this time.
 pub fn packed_payload(form_at: i64, packed: &[u8]) -> Vec<u8> {
     [&[PACKED][..], &form_at.to_le_bytes(), packed].concat()
+}
+
+/// The payload of a late report, from that of a whole one.
+pub fn late_payload(whole: &[u8]) -> Vec<u8> {
+    [&[LATE], whole].concat()
+}
+
+/// Whether a report came when a newer one of its host was there: it was not evaluated. One that was stored before that was noted counts as
+/// in time.
+pub(super) fn is_late(payload: &[u8]) -> bool {
+    payload.first() == Some(&LATE)
 }
 
 /// How a report stands in its row.
@@ -37,7 +50,7 @@ impl<'a> Payload<'a> {
         let packed = bytes.strip_prefix(&[PACKED]).and_then(|rest| rest.split_first_chunk());
         match packed {
             Some((form_at, packed)) => Payload::Packed { form_at: i64::from_le_bytes(*form_at), packed },
-            None => Payload::Whole(bytes),
+            None => Payload::Whole(bytes.strip_prefix(&[LATE]).unwrap_or(bytes)),
         }
     }
 }
@@ -193,6 +206,9 @@ mod tests {
         assert_eq!(read(&pack(1237)), (1237, false));
         assert_eq!(read(&stopped), (1234, true));
         assert_eq!(read(&pack(1238)), (1238, true));
+        let late = late_payload(&deflated(&numbered(1239)));
+        assert!(is_late(&late) && !is_late(&deflated(REPORT)) && !is_late(&pack(1240)));
+        assert_eq!(read(&late), (1239, true));
         assert!(matches!(reader.read(b"x"), Err(StoreError::Corrupt(_))));
         assert!(matches!(reader.read(pack(1).split_last().unwrap().1), Err(StoreError::Corrupt(_))));
         assert!(matches!(reader.read(&packed_payload(8, b"")), Err(StoreError::Corrupt(_))), "a form that is not there");

@@ -18,7 +18,7 @@ pub async fn existing(connection: &mut Connection, host_key: i64, times: &[i64])
     let wanted: BTreeSet<i64> = times.iter().copied().collect();
     for stretch in store::chunks::stretches(connection, host_key, &starts.into_iter().collect::<Vec<_>>()).await? {
         let axis = Axis::decode(stretch.start_at, &stretch.data)?;
-        existing.extend(axis.0.into_iter().filter(|(at, _)| wanted.contains(at)));
+        existing.extend(axis.0.iter().filter(|place| wanted.contains(&place.at)).map(|place| (place.at, place.id)));
     }
     Ok(existing)
 }

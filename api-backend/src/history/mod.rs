@@ -10,6 +10,7 @@ mod head;
 mod known;
 mod plan;
 pub mod removal;
+mod report_state;
 pub mod rollup;
 mod scale;
 pub mod seal;
@@ -17,7 +18,7 @@ mod series;
 mod time;
 mod top;
 
-pub use head::{deflate, newest_reports, packed_payload};
+pub use head::{deflate, late_payload, newest_reports, packed_payload};
 pub use known::existing;
 pub use series::{
     ALL_POINTS_MAX, Detail, HistoryError, POINTS_MAX, REPORTS_MAX, Series, SeriesQuery, read_series, removed_before,

@@ -76,7 +76,7 @@ impl Folded {
     fn add(&mut self, day_at: i64, axis: &Axis, chunks: &[(i64, Vec<u8>)]) -> Result<()> {
         for (machine_id, data) in chunks {
             let part = Part::open(data)?;
-            for of in &part.columns {
+            for of in part.columns.iter().filter(|of| of.is_metric()) {
                 let column = part.decode(of)?;
                 let Points::Samples(units) = &column.points else { continue };
                 let key = (*machine_id, column.head.device.clone(), column.head.metric.clone());

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use wire_model::{Form, HostReport};
 
-use super::chunk::{Axis, Damaged};
+use super::chunk::{Axis, Damaged, Place};
 use super::gather::{Chunk, Gathered, Owner, Places};
-use super::head::HeadReader;
+use super::head::{HeadReader, is_late};
+use super::report_state::ReportState;
 use super::time::{QUARTER_MS, day_of, quarter_of};
 use crate::ingest::describe;
 use crate::store::chunks::{NewChunk, Resolution, Stretch};
@@ -21,6 +22,8 @@ use crate::thresholds::{Kind, MachineReadings, machine_readings};
 
 /// Reports that are sealed at once; a quarter of an hour of a host has 450 as a rule.
 pub const REPORTS_AT_ONCE: i64 = 5_000;
+
+const NOT_ITS_TIME: &str = "a report is stored under another time than its own or the next that was free";
 
 /// What sealing did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,7 +136,13 @@ impl Work {
                 places = gathered.places(&form, &self.machines);
                 unknown_here = self.note_unknown(&form, stored.at, &mut unknown);
             }
-            gathered.add(stored.at, stored.id, &figures, &places);
+            let state = ReportState {
+                is_late: is_late(&stored.payload),
+                tables: places.tables,
+                interval_ms: places.interval_ms,
+                shift_ms: u8::try_from(stored.at - figures.at).map_err(|_| StoreError::Corrupt(NOT_ITS_TIME.to_owned()))?,
+            };
+            gathered.add(Place { at: stored.at, id: stored.id, state: Some(state) }, &figures, &places);
             for identity in &unknown_here {
                 unknown.entry(identity.clone()).and_modify(|row: &mut MachineRow| row.gone_at = Some(stored.at));
             }

@@ -178,7 +178,7 @@ impl<'a> Reading<'a> {
             let resolution = Resolution::FiveMinutes;
             for (day_at, data) in store::chunks::of_machine(connection, resolution, days, host_key, machine_id, &parts).await? {
                 let part = Part::open(&data)?;
-                for of in part.columns.iter().filter(|of| query.wants(of.metric, of.device)) {
+                for of in part.columns.iter().filter(|of| of.is_metric() && query.wants(of.metric, of.device)) {
                     let column = part.decode(of)?;
                     self.add(&column.head, buckets::of_day(day_at, &column))?;
                 }
@@ -202,7 +202,7 @@ impl<'a> Reading<'a> {
             for (start, data) in store::chunks::of_machine(connection, resolution, quarters, host_key, machine_id, &parts).await?
             {
                 let part = Part::open(&data)?;
-                for of in part.columns.iter().filter(|of| query.wants(of.metric, of.device)) {
+                for of in part.columns.iter().filter(|of| of.is_metric() && query.wants(of.metric, of.device)) {
                     if is_whole {
                         self.add(&of.head(), std::iter::once(Bucket::of_summary(start, of.summary)))?;
                         continue;

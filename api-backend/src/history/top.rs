@@ -111,7 +111,7 @@ impl Reading<'_> {
         let (from, to) = (self.from, self.to);
         let is_whole = resolution == Resolution::Raw || (from <= start && start + DAY_MS <= to);
         let part = Part::open(data)?;
-        for of in part.columns.iter().filter(|of| of.metric == self.metric) {
+        for of in part.columns.iter().filter(|of| of.is_metric() && of.metric == self.metric) {
             let bucket = if is_whole {
                 Some(Bucket::of_summary(start, of.summary))
             } else {

@@ -54,12 +54,23 @@ pub(super) struct Delivery {
 /// What one host's records come to.
 #[derive(Debug, Default)]
 pub(super) struct Sorted<'a> {
-    /// To be stored, with the times of their rows, oldest first.
-    pub(super) new: Vec<(i64, &'a DecodedReport)>,
+    /// To be stored, oldest first.
+    pub(super) new: Vec<Accepted<'a>>,
     /// Stored before, and sent once more.
     pub(super) duplicate: usize,
     /// What was found out here that can never be stored.
     pub(super) rejected: Vec<Rejection>,
+}
+
+/// A report that is to be stored.
+#[derive(Debug)]
+pub(super) struct Accepted<'a> {
+    /// What came.
+    pub(super) report: &'a DecodedReport,
+    /// Time of its row.
+    pub(super) stored_at: i64,
+    /// A newer one of its host is there: it is history and decides nothing.
+    pub(super) is_late: bool,
 }
 
 /// Changes of the ledger by host and hour, for one statement at the end.
@@ -97,7 +108,7 @@ pub(super) async fn sort_out<'a>(
                         let outcome = Outcome::StoredAfterAll(*hour_at);
                         rejections.forget(id);
                         times.take(stored_at, id);
-                        sorted.new.push((stored_at, report));
+                        sorted.new.push(Accepted { report, stored_at, is_late: false });
                         outcome
                     }
                     _ => {
@@ -105,7 +116,7 @@ pub(super) async fn sort_out<'a>(
                             rejections.begin_anew(id.epoch);
                         }
                         times.take(stored_at, id);
-                        sorted.new.push((stored_at, report));
+                        sorted.new.push(Accepted { report, stored_at, is_late: false });
                         Outcome::Stored
                     }
                 }
@@ -120,7 +131,12 @@ pub(super) async fn sort_out<'a>(
         account.arrive(&arrival);
     }
     // of the reports of one batch the oldest is evaluated first, whatever the order in which they came
-    sorted.new.sort_by_key(|(_, report)| report.figures.at);
+    sorted.new.sort_by_key(|new| new.report.figures.at);
+    let mut newest_at = host.last_report_at;
+    for new in &mut sorted.new {
+        new.is_late = new.report.figures.at <= newest_at;
+        newest_at = newest_at.max(new.report.figures.at);
+    }
     store::ledger::remove_gaps(connection, &account.closed().collect::<Vec<_>>()).await?;
     store::ledger::forget_rejections(connection, host_key, &rejections.forgotten).await?;
     if let Some(epoch) = account.anew_from() {

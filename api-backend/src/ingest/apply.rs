@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wire_model::{Form, Rejection, ReportId};
 
 use super::Ingest;
-use super::accounting::{self, Delivery, Record};
+use super::accounting::{self, Accepted, Delivery, Record};
 use super::batch::{DecodedReport, RejectedReport};
 use super::body::Payloads;
 use super::inventory::{self, Inventory};
@@ -136,11 +136,11 @@ impl Ingest {
             outcome.duplicate += sorted.duplicate;
             outcome.rejected.extend(sorted.rejected);
             let mut payloads = Payloads::new(&before, self.stored_forms.get(before.host_key), &mut new_forms);
-            for (at, report) in &sorted.new {
-                let ReportId { epoch, seq } = report.figures.id;
-                let (epoch, seq) = (epoch.cast_signed(), seq.cast_signed());
-                let payload = payloads.of(report, *at)?;
-                new_reports.push(NewReport { host_key: before.host_key, at: *at, epoch, seq, received_at: now, payload });
+            for new in &sorted.new {
+                let ReportId { epoch, seq } = new.report.figures.id;
+                let (host_key, at, epoch, seq) = (before.host_key, new.stored_at, epoch.cast_signed(), seq.cast_signed());
+                let payload = payloads.of(new)?;
+                new_reports.push(NewReport { host_key, at, epoch, seq, received_at: now, payload });
             }
             stored_forms.extend(payloads.changed());
             let mut machines = Machines { known: self.known.get(host.row.host_key), is_new: false, inventory: None };
@@ -225,14 +225,13 @@ impl Machines {
     }
 }
 
-/// Moves a host on by its new reports; those older than its newest one are history and decide nothing, but they show that it is
-/// alive. Returns the number of samples.
+/// Moves a host on by its new reports; late ones decide nothing, but they show that it is alive. Returns the number of samples.
 async fn advance(
     connection: &mut Connection,
     host: &mut LockedHost,
     machines: &mut Machines,
     rules: &Arc<RuleSet>,
-    reports: &[(i64, &DecodedReport)],
+    reports: &[Accepted<'_>],
     now: i64,
     events: &mut Vec<NewEvent>,
 ) -> Result<usize> {
@@ -242,13 +241,13 @@ async fn advance(
     // as they are when a violation opens: a later report of the batch may no longer have the machine
     let mut opened = HashMap::new();
     let row = &mut host.row;
-    for DecodedReport { form, figures, .. } in reports.iter().map(|(_, report)| report) {
+    for Accepted { report: DecodedReport { form, figures, .. }, is_late, .. } in reports {
         samples += form.machines();
         row.last_received_at = now;
-        let at = figures.at;
-        if at <= row.last_report_at {
+        if *is_late {
             continue;
         }
+        let at = figures.at;
         let known = machines.plan(connection, row, rules, (form, at), events).await?;
         let before = transitions.len();
         evaluate(&mut state, known.plan(), form, figures, &mut transitions);

@@ -1,4 +1,5 @@
-//! How a report is stored: packed by its form, when that stands in its quarter of an hour of the head and stays there, else whole.
+//! How a report is stored: packed by its form, when that stands in its quarter of an hour of the head and stays there, else whole; a late
+//! one whole and marked.
 //!
 //! The forms of a quarter of an hour are removed under the host's lock, and only when the host's newest report is of a later one. So what a
 //! backend remembers of them holds for reports of the quarter of the newest one, or later.
@@ -8,8 +9,9 @@ use std::sync::{Arc, Weak};
 
 use wire_model::Form;
 
+use super::accounting::Accepted;
 use super::batch::DecodedReport;
-use crate::history::{deflate, packed_payload, quarter_of};
+use crate::history::{deflate, late_payload, packed_payload, quarter_of};
 use crate::store::forms::NewForm;
 use crate::store::hosts::HostRow;
 use crate::store::{Result, StoreError};
@@ -55,26 +57,21 @@ impl<'a> Payloads<'a> {
         Payloads { host_key: host.host_key, from, stored, is_new: false, new_forms }
     }
 
-    /// Of a report that is stored at `at`.
-    pub(super) fn of<'r>(&mut self, report: &'r DecodedReport, at: i64) -> Result<Cow<'r, [u8]>> {
-        let deflate = |message: &[u8]| {
-            deflate(message).map_err(|error| StoreError::Corrupt(format!("a report cannot be compressed: {error}")))
-        };
-        let DecodedReport { form, body, .. } = report;
-        let packed = match body {
-            Body::Whole(payload) => return Ok(Cow::Borrowed(payload)),
-            Body::Packed(packed) => packed,
-        };
+    /// Of a report that is stored.
+    pub(super) fn of<'r>(&mut self, new: &Accepted<'r>) -> Result<Cow<'r, [u8]>> {
+        let (DecodedReport { form, body, .. }, at) = (new.report, new.stored_at);
         let quarter = quarter_of(at);
-        if quarter < self.from {
-            let message =
-                form.message(packed).ok_or_else(|| StoreError::Corrupt("a report was not packed by its form".to_owned()))?;
-            return deflate(&message).map(Cow::Owned);
-        }
+        let packed = match body {
+            Body::Packed(packed) if quarter >= self.from && !new.is_late => packed,
+            body => {
+                let whole = whole(form, body)?;
+                return Ok(if new.is_late { Cow::Owned(late_payload(&whole)) } else { whole });
+            }
+        };
         let form_at = match self.stored.as_ref().filter(|stored| stored.serves(form, quarter)) {
             Some(stored) => stored.at,
             None => {
-                self.new_forms.push(NewForm { host_key: self.host_key, at, message: deflate(&form.first_message())? });
+                self.new_forms.push(NewForm { host_key: self.host_key, at, message: compressed(&form.first_message())? });
                 self.stored = Some(StoredForm { at, form: Arc::downgrade(form) });
                 self.is_new = true;
                 at
@@ -87,4 +84,20 @@ impl<'a> Payloads<'a> {
     pub(super) fn changed(self) -> Option<(i64, StoredForm)> {
         self.stored.filter(|_| self.is_new).map(|stored| (self.host_key, stored))
     }
+}
+
+/// The message of a report, compressed.
+fn whole<'r>(form: &Form, body: &'r Body) -> Result<Cow<'r, [u8]>> {
+    match body {
+        Body::Whole(payload) => Ok(Cow::Borrowed(payload)),
+        Body::Packed(packed) => {
+            let message =
+                form.message(packed).ok_or_else(|| StoreError::Corrupt("a report was not packed by its form".to_owned()))?;
+            compressed(&message).map(Cow::Owned)
+        }
+    }
+}
+
+fn compressed(message: &[u8]) -> Result<Vec<u8>> {
+    deflate(message).map_err(|error| StoreError::Corrupt(format!("a report cannot be compressed: {error}")))
 }

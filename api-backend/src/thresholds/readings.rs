@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire_model::{CONTAINER_TABLE, Cell, HostInfo, HostReport, Table, container_identities, is_metric};
+use wire_model::{CONTAINER_TABLE, Cell, HostInfo, HostReport, Table, catalog, container_identities, is_metric};
 
 use super::container_state::ContainerState;
 use super::scope::{self, OwnLabels};
@@ -117,6 +117,17 @@ impl<'a> MachineReadings<'a> {
                     visit(metric, None, cell.number());
                 }
             }
+        }
+    }
+
+    /// Calls `visit` for the metrics of device tables that have no row and are not those of the catalog.
+    pub fn for_each_empty_column(&self, mut visit: impl FnMut(&'a str)) {
+        let Source::Host(report) = self.source else { return };
+        let tables = report.tables.iter().filter(|(name, table)| name.as_str() != CONTAINER_TABLE && table.rows.is_empty());
+        for (name, table) in tables {
+            let table_of = |metric: &str| catalog::find(metric).and_then(|metric| metric.subject.table());
+            let metrics = table.columns.iter().filter(|column| is_metric(column) && table_of(column) != Some(name));
+            metrics.for_each(|metric| visit(metric));
         }
     }
 

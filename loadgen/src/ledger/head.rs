@@ -8,12 +8,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use wire_model::is_metric;
 
-/// Whether a payload is this message. Spaces before numbers are not stored where it refers to a form.
+/// Whether a payload is this message. Spaces before numbers are not stored where it refers to a form, and may be left out of a late one.
 pub(super) fn holds(payload: &[u8], forms: &HashMap<i64, Vec<u8>>, message: &[u8]) -> bool {
-    match payload.strip_prefix(&[1]) {
-        None => zstd::decode_all(payload).is_ok_and(|payload| payload == message),
-        Some(packed) => filled(packed, forms).is_some_and(|filled| Some(filled) == without_spaces(message)),
+    let is_tight = |stored: Vec<u8>| Some(stored) == without_spaces(message);
+    match payload {
+        [1, packed @ ..] => filled(packed, forms).is_some_and(is_tight),
+        [2, frame @ ..] => zstd::decode_all(frame).is_ok_and(|stored| stored == message || is_tight(stored)),
+        _ => zstd::decode_all(payload).is_ok_and(|stored| stored == message),
     }
+}
+
+/// Whether a payload says that its report came when a newer one of the host was there.
+pub(super) fn is_late(payload: &[u8]) -> bool {
+    payload.first() == Some(&2)
 }
 
 /// The message of a form with what is packed in its blanks.
@@ -149,5 +156,8 @@ mod tests {
         assert!(!holds(&payload(&[0xc5]), &forms, wide.replace("epoch\":5", "epoch\":6").as_bytes()));
         assert!(holds(&zstd::encode_all(&form[..], 1).unwrap(), &HashMap::new(), &form));
         assert!(!holds(b"x", &HashMap::new(), &form));
+        let late = [&[2][..], &zstd::encode_all(&form[..], 1).unwrap()].concat();
+        assert!(is_late(&late) && holds(&late, &HashMap::new(), &form) && holds(&late, &HashMap::new(), wide.as_bytes()));
+        assert!(!holds(&late, &HashMap::new(), wide.replace("epoch\":5", "epoch\":6").as_bytes()));
     }
 }

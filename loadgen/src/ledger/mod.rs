@@ -9,6 +9,7 @@ mod config;
 mod events;
 mod folded;
 mod head;
+mod kept;
 mod oracle;
 mod record;
 mod reports;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 pub use config::{CheckConfig, RecordConfig};
 pub use record::record;
 
+use self::chunks::Named;
 use self::store::{HostIndex, Kept, Store, StoredReport};
 use crate::journal::Journals;
 
@@ -92,8 +94,11 @@ pub async fn verdict(config: &CheckConfig) -> anyhow::Result<Verdict> {
             rows = store.reports(key).await.context("read the reports of a host")?;
             forms = store.forms(key).await.context("read the forms of a host")?;
         }
-        let sealed = of_host.stretches.values().flatten();
-        rows.extend(sealed.map(|(at, id)| StoredReport { id: *id, at: *at, kept: Kept::Sealed }));
+        for (start_at, named) in &of_host.stretches {
+            let report =
+                |named: &Named| StoredReport { id: named.id, at: start_at + named.after_ms, kept: Kept::Sealed(named.state) };
+            rows.extend(named.iter().map(report));
+        }
         let brought = reports::compare(&journals, host, &rows, &forms, index.raw_removed_before, &mut verdict.reports)?;
         let Some(key) = key else { continue };
         let account = store.account(key).await.context("read the ledger of a host")?;

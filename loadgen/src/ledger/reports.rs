@@ -8,7 +8,7 @@ use serde::Serialize;
 use wire_model::{HostReport, ReportId};
 
 use super::store::{Kept, StoredReport};
-use super::{found, head};
+use super::{found, head, kept};
 use crate::journal::{Entry, Journals};
 
 /// A report whose time is taken is stored under the next free one, so many ms later at most.
@@ -39,11 +39,13 @@ pub(super) struct Findings {
     duplicate: u64,
     phantom: u64,
     pub(super) corrupt: u64,
+    /// Marked as late, and nothing newer was there.
+    mislabelled: u64,
 }
 
 impl Findings {
     pub(super) fn wrong(&self) -> u64 {
-        self.lost + self.duplicate + self.phantom + self.corrupt + self.unexplained
+        self.lost + self.duplicate + self.phantom + self.corrupt + self.unexplained + self.mislabelled
     }
 }
 
@@ -54,7 +56,7 @@ pub(super) struct Brought {
     pub(super) reports: BTreeMap<ReportId, HostReport>,
     /// Those of them that retention removed, with their times.
     pub(super) removed: BTreeMap<ReportId, i64>,
-    /// Those of them that came after a newer one; `None`: nobody can know.
+    /// Those of them that came after a newer one and were not evaluated; `None`: nobody can know.
     history: Option<BTreeSet<ReportId>>,
     /// What came to the backend, stored or rejected, with what each report says came before its epoch.
     pub(super) arrived: BTreeMap<ReportId, Option<ReportId>>,
@@ -64,6 +66,19 @@ impl Brought {
     /// Rows that the backend should have counted.
     pub(super) fn stored(&self, rows: usize) -> usize {
         rows + self.removed.len()
+    }
+
+    /// What is marked as late is history, and what is marked as in time is none: of the reports of one batch the oldest is evaluated first,
+    /// and nobody knows here what was one batch. Without marks it is as the order tells.
+    fn believe_marks(&mut self, rows: &[StoredReport]) {
+        let marks: BTreeMap<ReportId, bool> = rows.iter().filter_map(|row| Some((row.id, row.kept.is_late()?))).collect();
+        if marks.len() == self.reports.len() {
+            self.history.get_or_insert_default();
+        }
+        if let Some(history) = &mut self.history {
+            history.retain(|id| marks.get(id) != Some(&false));
+            history.extend(marks.iter().filter(|(_, is_late)| **is_late).map(|(id, _)| *id));
+        }
     }
 
     /// In event-time order, without history.
@@ -114,9 +129,15 @@ pub(super) fn compare(
                     found(&mut findings.corrupt, "stored with other bytes", name());
                 }
             }
-            Kept::Sealed => findings.sealed += 1,
+            Kept::Sealed(_) => findings.sealed += 1,
         }
         let report = decode(&message).with_context(name)?;
+        if let Kept::Sealed(state) = row.kept
+            && state != 0
+            && state & !1 != kept::report_state(&report, row.at)
+        {
+            found(&mut findings.corrupt, "sealed with another state", name());
+        }
         if !(report.at..=report.at + SHIFT_MS_MAX).contains(&row.at) {
             found(&mut findings.corrupt, "stored under another time", name());
         }
@@ -153,6 +174,15 @@ pub(super) fn compare(
     stored.extend(brought.removed.keys());
     explain_gaps(host, entries, &stored, removed, findings);
     brought.history = history(entries, rows, &brought);
+    for row in rows {
+        if let (Some(true), Some(history)) = (row.kept.is_late(), &brought.history)
+            && !history.contains(&row.id)
+        {
+            let name = format!("{host} epoch {} seq {} at {}", row.id.epoch, row.id.seq, row.at);
+            found(&mut findings.mislabelled, "marked as late, though nothing newer came before", name);
+        }
+    }
+    brought.believe_marks(rows);
     findings.history += brought.history.as_ref().map_or(0, BTreeSet::len) as u64;
     Ok(brought)
 }
@@ -195,10 +225,11 @@ fn explain_gaps(
 }
 
 /// Reports that came after a newer one of their host: after a clock was set back, or through another partition. A host's reports come in the
-/// order in which they were made as long as they take one partition; else only those that are not sealed tell when they came.
+/// order of their offsets as long as they take one partition; else only those that are not sealed tell when they came.
 fn history(entries: &BTreeMap<ReportId, Entry>, rows: &[StoredReport], brought: &Brought) -> Option<BTreeSet<ReportId>> {
     let partitions: BTreeSet<i32> = rows.iter().filter_map(|row| Some(entries.get(&row.id)?.position?.0)).collect();
     let mut by_arrival: Vec<ReportId> = brought.reports.keys().copied().collect();
+    by_arrival.sort_by_key(|id| entries.get(id).and_then(|entry| entry.position).map(|(_, offset)| offset));
     if partitions.len() > 1 {
         let mut arrivals = Vec::new();
         for row in rows {

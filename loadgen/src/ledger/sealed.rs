@@ -1,12 +1,13 @@
 //! Journal against `chunks`: every value of every sealed report is there, rounded, and no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 use wire_model::HostReport;
 
 use super::chunks::{self, Points};
+use super::kept;
 use super::store::{ChunkRow, FIVE_MINUTES, HostIndex, Machine, RAW, Store};
 use super::values::{self, is_rounded};
 use super::{folded, found, reports};
@@ -74,11 +75,13 @@ impl Host<'_> {
                 }
             }
             findings.values += stretch.held.iter().sum::<u64>();
-            for (place, (at, id)) in named.iter().enumerate() {
+            for (place, named) in named.iter().enumerate() {
+                let id = named.id;
                 // one that was never sent is told as such
-                let Some(report) = self.brought.reports.get(id) else { continue };
-                if let Err(error) = stretch.has(place, report, self.machines) {
-                    let which = format!("{} epoch {} seq {} at {at}: {error}", self.id, id.epoch, id.seq);
+                let Some(report) = self.brought.reports.get(&id) else { continue };
+                if let Err(error) = stretch.has(place, report, self.machines, named.state != 0) {
+                    let which =
+                        format!("{} epoch {} seq {} at {}: {error}", self.id, id.epoch, id.seq, start_at + named.after_ms);
                     found(&mut reports.corrupt, "sealed with other values", which);
                 }
             }
@@ -126,7 +129,8 @@ impl Host<'_> {
 
     /// Sealed reports, and those that were removed, by day and the time under which they are stored.
     fn days(&self) -> BTreeMap<i64, Vec<(i64, &HostReport)>> {
-        let sealed = self.index.stretches.values().flatten().copied();
+        let stretches = self.index.stretches.iter();
+        let sealed = stretches.flat_map(|(start_at, named)| named.iter().map(move |named| (start_at + named.after_ms, named.id)));
         let removed = self.brought.removed.iter().map(|(id, at)| (*at, *id));
         let mut days: BTreeMap<i64, Vec<_>> = self.index.folded.iter().map(|day_at| (*day_at, Vec::new())).collect();
         for (at, id) in sealed.chain(removed) {
@@ -144,6 +148,8 @@ struct Stretch {
     machines: BTreeMap<i64, BTreeMap<String, BTreeMap<String, Series>>>,
     /// How many values there are at each place.
     held: Vec<u64>,
+    /// Metric and device of what has none, by place.
+    nulls: Vec<BTreeSet<(String, String)>>,
 }
 
 struct Series {
@@ -154,7 +160,7 @@ struct Series {
 
 impl Stretch {
     fn of(places: usize) -> Stretch {
-        Stretch { machines: BTreeMap::new(), held: vec![0; places] }
+        Stretch { machines: BTreeMap::new(), held: vec![0; places], nulls: vec![BTreeSet::new(); places] }
     }
 
     fn add(&mut self, row: &ChunkRow) -> anyhow::Result<()> {
@@ -163,7 +169,17 @@ impl Stretch {
         ensure!(chunk.places == places, "it has {} places, its stretch names {places} reports", chunk.places);
         for column in chunk.columns {
             let which = || format!("{} {}", column.metric, column.device);
-            let Points::Raw(points) = column.points else { bail!("{} is folded", which()) };
+            let points = match column.points {
+                Points::Raw(points) => points,
+                Points::Folded(_) => bail!("{} is folded", which()),
+                Points::Nulls(held) => {
+                    for place in held {
+                        let is_new = self.nulls[place].insert((column.metric.clone(), column.device.clone()));
+                        ensure!(is_new, "{} without values stands twice", which());
+                    }
+                    continue;
+                }
+            };
             ensure!(column.unit == values::unit(&column.metric), "{} is kept in units of {:?}", which(), column.unit);
             let mut values = vec![None; places];
             for (place, value) in points {
@@ -178,10 +194,15 @@ impl Stretch {
         Ok(())
     }
 
-    /// Whether a place holds the values of a report and no others.
-    fn has(&self, place: usize, report: &HostReport, machines: &BTreeMap<Machine, i64>) -> anyhow::Result<()> {
+    /// Whether a place holds the values of a report and no others; `has_states`: and what is kept beside them.
+    fn has(&self, place: usize, report: &HostReport, machines: &BTreeMap<Machine, i64>, has_states: bool) -> anyhow::Result<()> {
+        let (mut all, mut nulls) = (values::of(report, machines), Vec::new());
+        if has_states {
+            all.extend(kept::container_states(report, machines));
+            nulls = kept::nulls(report);
+        }
         let mut count = 0;
-        for value in values::of(report, machines) {
+        for value in all {
             let which = || format!("{} {} of machine {:?}", value.metric, value.device, value.machine_id);
             let machine = value.machine_id.and_then(|id| self.machines.get(&id));
             let series = machine.and_then(|metrics| metrics.get(value.metric)?.get(value.device));
@@ -192,6 +213,8 @@ impl Stretch {
             count += 1;
         }
         ensure!(self.held[place] == count, "there are {} values, {count} were sent", self.held[place]);
+        let sent: BTreeSet<_> = nulls.into_iter().map(|(metric, device)| (metric.to_owned(), device.to_owned())).collect();
+        ensure!(self.nulls[place] == sent, "{:?} are without a value, {sent:?} were", self.nulls[place]);
         Ok(())
     }
 }

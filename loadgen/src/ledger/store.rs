@@ -10,6 +10,8 @@ use sqlx::any::{AnyRow, install_default_drivers};
 use sqlx::{AnyConnection, Connection, Row};
 use wire_model::ReportId;
 
+use super::head;
+
 pub(super) use sealed::{ChunkRow, FIVE_MINUTES, HostIndex, RAW};
 
 pub(super) struct Store(AnyConnection);
@@ -26,8 +28,19 @@ pub(super) struct StoredReport {
 pub(super) enum Kept {
     /// In `reports`: when it came (Unix ms), and what, as `head` reads it.
     AsItCame { received_at: i64, payload: Vec<u8> },
-    /// In `stretches`, and its values in `chunks`.
-    Sealed,
+    /// In `stretches`, with this state, and its values in `chunks`.
+    Sealed(i64),
+}
+
+impl Kept {
+    /// Whether a newer report of its host was there when it came; `None` where that is not told.
+    pub(super) fn is_late(&self) -> Option<bool> {
+        match self {
+            Kept::AsItCame { payload, .. } => Some(head::is_late(payload)),
+            Kept::Sealed(0) => None,
+            Kept::Sealed(state) => Some(state & 1 == 1),
+        }
+    }
 }
 
 /// Kind (`host`, `container`) and identity, which is empty for the host.

@@ -13,9 +13,10 @@ use std::ops::RangeInclusive;
 
 use pco::wrapped::FileDecompressor;
 
-pub(super) use self::axis::Axis;
+pub(super) use self::axis::{Axis, Place};
 pub(super) use self::bytes::Damaged;
 use self::bytes::{Reader, Result, damaged};
+pub(super) use self::names::CONTAINER_STATE;
 pub(super) use self::read::Part;
 use self::write::NewPart;
 use super::scale::Scale;
@@ -44,7 +45,10 @@ mod flag {
     pub(super) const FOLDED: u8 = 16;
     /// The summary is written as floats.
     pub(super) const FLOATS: u8 = 32;
-    pub(super) const ALL: u8 = 63;
+    /// There are no values: at these places the series' device was there without one, or, of a column without a device, its table without
+    /// rows.
+    pub(super) const NULLS: u8 = 64;
+    pub(super) const ALL: u8 = 127;
 }
 
 /// One series in a stretch, in units of its scale.
@@ -71,6 +75,8 @@ pub(super) struct Head {
 pub(super) enum Points {
     /// One sample a place.
     Samples(Vec<f64>),
+    /// Not a sample: the device, or its table, was there without one.
+    Nulls,
     /// Several samples a place. The mean is rounded to a unit.
     Folded { min: Vec<f64>, avg: Vec<f64>, max: Vec<f64>, count: Vec<f64> },
 }
@@ -84,6 +90,11 @@ pub(super) struct Summary {
     pub(super) count: f64,
 }
 
+impl Summary {
+    /// Of no sample.
+    const NOTHING: Summary = Summary { min: 0.0, max: 0.0, sum: 0.0, count: 0.0 };
+}
+
 impl Points {
     fn summary(&self) -> Summary {
         let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -92,6 +103,7 @@ impl Points {
             Points::Samples(values) => {
                 Summary { min: least(values), max: greatest(values), sum: values.iter().sum(), count: values.len() as f64 }
             }
+            Points::Nulls => Summary::NOTHING,
             Points::Folded { min, avg, max, count } => Summary {
                 min: least(min),
                 max: greatest(max),

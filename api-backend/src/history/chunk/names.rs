@@ -65,7 +65,11 @@ const NAMES: &[&str] = &[
     "container.disk.read",
     "container.disk.write",
     "container.process.count",
+    CONTAINER_STATE,
 ];
+
+/// What a container does, as `ContainerState` packs it. Without a dot, so that no metric can have its name.
+pub(in crate::history) const CONTAINER_STATE: &str = "container_state";
 
 /// The number of a metric.
 pub(super) fn number(name: &str) -> Option<u64> {
@@ -103,7 +107,7 @@ mod tests {
     #[test]
     fn numbers_stay() {
         assert_eq!(["custom.metric", NAMES[0], NAMES[7], NAMES[8], NAMES[61]].map(group), [0, 1, 1, 2, 8]);
-        assert_eq!((NAMES[0], NAMES.len()), ("system.cpu.utilization", 62));
-        assert_eq!(name(62), Some("container.process.count"));
+        assert_eq!((NAMES[0], NAMES.len()), ("system.cpu.utilization", 63));
+        assert_eq!((name(62), name(63)), (Some("container.process.count"), Some(CONTAINER_STATE)));
     }
 }

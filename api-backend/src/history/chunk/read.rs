@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use pco::wrapped::FileDecompressor;
+use wire_model::is_metric;
 
 use super::bytes::{Reader, Result, damaged};
 use super::{Column, Head, PLACES_MAX, Points, Summary, flag, names, open, vector};
@@ -72,6 +73,8 @@ impl<'a> Part<'a> {
             let avg = above(vector::read(&mut reader, &self.pco, count)?);
             let max = above(vector::read(&mut reader, &self.pco, count)?);
             Points::Folded { avg, max, count: vector::read(&mut reader, &self.pco, count)?, min }
+        } else if column.is_nulls() {
+            Points::Nulls
         } else if column.summary.min == column.summary.max {
             Points::Samples(vec![column.summary.min; count])
         } else {
@@ -82,6 +85,16 @@ impl<'a> Part<'a> {
 }
 
 impl PartColumn<'_> {
+    /// Whether it tells where there was no value.
+    pub(in crate::history) fn is_nulls(&self) -> bool {
+        self.flags & flag::NULLS != 0
+    }
+
+    /// Whether it holds values of a metric: what else is kept is for whoever replays history.
+    pub(in crate::history) fn is_metric(&self) -> bool {
+        !self.is_nulls() && is_metric(self.metric)
+    }
+
     /// What it is of.
     pub(in crate::history) fn head(&self) -> Head {
         Head { metric: self.metric.to_owned(), device: self.device.map(str::to_owned), scale: self.scale }
@@ -92,6 +105,9 @@ fn read_head<'a>(reader: &mut Reader<'a>, length: usize, device: &mut Option<&'a
     let flags = reader.byte()?;
     if flags & !flag::ALL != 0 {
         return Err(damaged(format!("{flags} are no flags of a column")));
+    }
+    if flags & flag::NULLS != 0 && flags & (flag::FOLDED | flag::FLOATS) != 0 {
+        return Err(damaged("a column without values has some"));
     }
     let metric = if flags & flag::NAMED != 0 {
         reader.text()?
@@ -107,7 +123,9 @@ fn read_head<'a>(reader: &mut Reader<'a>, length: usize, device: &mut Option<&'a
     let scale = Scale::with_number(scale).ok_or_else(|| damaged(format!("{scale} is no scale")))?;
     let values = if flags & flag::GAPS == 0 { length } else { reader.count(length)? };
     let count = if flags & flag::FOLDED == 0 { values as f64 } else { reader.number()? as f64 };
-    let summary = if flags & flag::FLOATS == 0 {
+    let summary = if flags & flag::NULLS != 0 {
+        Summary::NOTHING
+    } else if flags & flag::FLOATS == 0 {
         let min = reader.signed()? as f64;
         Summary { min, max: min + reader.number()? as f64, sum: reader.signed()? as f64, count }
     } else {

@@ -3,6 +3,7 @@ use wire_model::ReportId;
 
 use super::bytes::write_number;
 use super::*;
+use crate::history::report_state::ReportState;
 
 fn column(metric: &str, device: Option<&str>, places: Vec<u32>, points: Points) -> Column {
     let head = Head { metric: metric.to_owned(), device: device.map(str::to_owned), scale: Scale::of(metric) };
@@ -43,6 +44,11 @@ fn columns_come_back_with_their_names_devices_and_gaps() {
         samples("system.filesystem.usage", Some("/home"), &[1e15, 0.0, 0.0]),
     ];
     assert_eq!(decode(&encode(Resolution::Raw, 3, columns.clone())), columns);
+    let nulls = |device, places| column("system.filesystem.usage", device, places, Points::Nulls);
+    let columns = vec![nulls(None, vec![0, 2]), nulls(Some("/"), vec![1]), nulls(Some("/srv"), vec![0, 1, 2])];
+    let parts = encode(Resolution::Raw, 3, columns.clone());
+    assert!(parts.len() == 1 && parts[0].1.len() < 40, "a few bytes: {}", parts[0].1.len());
+    assert_eq!(decode(&parts), columns);
     assert_eq!(encode(Resolution::Raw, 3, vec![column("custom.metric", None, vec![], Points::Samples(vec![]))]), []);
 }
 
@@ -106,21 +112,26 @@ fn any_column() -> impl Strategy<Value = Column> {
     let device = prop::option::of(prop::sample::select(vec!["a", "b"]));
     let value = prop_oneof![-1e4f64..1e4, prop::num::f64::NORMAL, Just(0.0), Just(1e14)];
     let points = prop::collection::btree_map(0u32..60, (value, 1u32..200), 1..60);
-    (metric, device, points, any::<bool>(), any::<bool>()).prop_map(|(metric, device, points, is_folded, is_whole)| {
-        let round = |value: f64| if is_whole { value.round() + 0.0 } else { value };
-        let values: Vec<f64> = points.values().map(|(value, _)| round(*value)).collect();
-        let points_of = if is_folded {
-            Points::Folded {
-                avg: values.clone(),
-                max: values.iter().map(|value| value + value.abs().min(5.0)).collect(),
-                count: points.values().map(|(_, count)| f64::from(*count)).collect(),
-                min: values,
+    (metric, device, points, any::<bool>(), any::<bool>(), 0..5).prop_map(
+        |(metric, device, points, is_folded, is_whole, kind)| {
+            if kind == 0 {
+                return column(metric, device, points.keys().copied().collect(), Points::Nulls);
             }
-        } else {
-            Points::Samples(values)
-        };
-        column(metric, device, points.keys().copied().collect(), points_of)
-    })
+            let round = |value: f64| if is_whole { value.round() + 0.0 } else { value };
+            let values: Vec<f64> = points.values().map(|(value, _)| round(*value)).collect();
+            let points_of = if is_folded {
+                Points::Folded {
+                    avg: values.clone(),
+                    max: values.iter().map(|value| value + value.abs().min(5.0)).collect(),
+                    count: points.values().map(|(_, count)| f64::from(*count)).collect(),
+                    min: values,
+                }
+            } else {
+                Points::Samples(values)
+            };
+            column(metric, device, points.keys().copied().collect(), points_of)
+        },
+    )
 }
 
 proptest! {
@@ -155,9 +166,11 @@ proptest! {
     fn an_axis_comes_back(times in prop::collection::btree_set(0i64..900_000, 0..300), epoch in 0..i64::MAX, seq in 1i64..1_000_000) {
         let start = 1_795_184_100_000;
         let id = |number: usize| ReportId { epoch: epoch.cast_unsigned(), seq: seq.cast_unsigned() + number as u64 };
-        let axis = Axis(times.iter().enumerate().map(|(number, at)| (start + at, id(number))).collect());
+        let state = |number: usize| ReportState::unpack(if number.is_multiple_of(7) { 0 } else { 512_000 + 2 * (number % 3) as i64 });
+        let place = |(number, at): (usize, &i64)| Place { at: start + at, id: id(number), state: state(number) };
+        let axis = Axis(times.iter().enumerate().map(place).collect());
         let encoded = axis.encode(start);
-        prop_assert_eq!(Axis::times(start, &encoded).unwrap(), axis.0.iter().map(|(at, _)| *at).collect::<Vec<_>>());
+        prop_assert_eq!(Axis::times(start, &encoded).unwrap(), axis.0.iter().map(|place| place.at).collect::<Vec<_>>());
         prop_assert_eq!(Axis::decode(start, &encoded).unwrap(), axis);
     }
 }

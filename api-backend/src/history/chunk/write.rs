@@ -36,6 +36,7 @@ impl NewPart {
             // the summary says it all
             Points::Samples(_) if summary.min == summary.max => {}
             Points::Samples(values) => vector::write(&mut self.data, values),
+            Points::Nulls => flags |= flag::NULLS,
             Points::Folded { min, avg, max, count } => {
                 flags |= flag::FOLDED;
                 let above = |values: &[f64]| values.iter().zip(min).map(|(value, min)| value - min).collect::<Vec<_>>();
@@ -86,7 +87,9 @@ impl NewPart {
         if flags & flag::FOLDED != 0 {
             write_number(out, summary.count as u64);
         }
-        if is_whole {
+        if flags & flag::NULLS != 0 {
+            // there is nothing to sum up
+        } else if is_whole {
             write_signed(out, summary.min as i64);
             write_number(out, (summary.max - summary.min) as u64);
             write_signed(out, summary.sum as i64);

@@ -18,7 +18,8 @@ const BY_NAME: u8 = 4;
 const HOLES: u8 = 8;
 const FOLDED: u8 = 16;
 const FLOATS: u8 = 32;
-const ALL_FLAGS: u8 = 63;
+const NULLS: u8 = 64;
+const ALL_FLAGS: u8 = 127;
 
 /// What additions of floats may lose, of the sum of what is added.
 pub(super) const ADDITIONS: f64 = 1e-9;
@@ -38,6 +39,8 @@ pub(super) struct Column {
 #[derive(Debug)]
 pub(super) enum Points {
     Raw(Vec<(usize, f64)>),
+    /// Places without a value.
+    Nulls(Vec<usize>),
     Folded(Vec<(usize, Point)>),
 }
 
@@ -56,8 +59,15 @@ pub(super) struct Chunk {
     pub(super) columns: Vec<Column>,
 }
 
-/// A report of a sealed stretch: its time in ms from the stretch's start, and its name.
-pub(super) type Named = (i64, ReportId);
+/// A report of a sealed stretch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named {
+    /// In ms from the stretch's start.
+    pub(super) after_ms: i64,
+    pub(super) id: ReportId,
+    /// What else is kept of it; 0 where nothing is.
+    pub(super) state: i64,
+}
 
 /// Reads one row of `chunks`.
 pub(super) fn chunk(part: i64, data: &[u8]) -> anyhow::Result<Chunk> {
@@ -92,20 +102,20 @@ pub(super) fn stretch(data: &[u8]) -> anyhow::Result<Vec<Named>> {
     let reports = bytes.length()?;
     let mut vector = || bytes.vector(&header, reports)?.whole();
     let (times, epochs, numbers) = (vector()?, vector()?, vector()?);
+    let states = if bytes.end().is_ok() { vec![0; reports] } else { bytes.vector(&header, reports)?.whole()? };
     bytes.end()?;
     ensure!(times.is_sorted_by(|one, next| one < next), "times do not rise");
-    let names = epochs.into_iter().zip(numbers);
-    let named = times.into_iter().zip(names).map(|(at, (epoch, seq))| {
-        Ok((
-            at,
-            ReportId { epoch: u64::try_from(epoch).context("read an epoch")?, seq: u64::try_from(seq).context("read a number")? },
-        ))
+    let names = epochs.into_iter().zip(numbers).zip(states);
+    let named = times.into_iter().zip(names).map(|(after_ms, ((epoch, seq), state))| {
+        let (epoch, seq) = (u64::try_from(epoch).context("read an epoch")?, u64::try_from(seq).context("read a number")?);
+        Ok(Named { after_ms, id: ReportId { epoch, seq }, state })
     });
     named.collect()
 }
 
 struct Head {
     is_folded: bool,
+    is_nulls: bool,
     has_holes: bool,
     metric: String,
     device: String,
@@ -142,7 +152,10 @@ impl Head {
         };
         let held = if has(HOLES) { bytes.length()? } else { places };
         let samples = if has(FOLDED) { bytes.number()? } else { held as u64 };
-        let (least, greatest, sum) = if has(FLOATS) {
+        ensure!(!has(NULLS) || !has(FOLDED) && !has(FLOATS), "flags {flags} of a column without values");
+        let (least, greatest, sum) = if has(NULLS) {
+            (0.0, 0.0, 0.0)
+        } else if has(FLOATS) {
             (bytes.float()?, bytes.float()?, bytes.float()?)
         } else {
             let least = bytes.signed()?;
@@ -150,13 +163,16 @@ impl Head {
             (least as f64, greatest as f64, bytes.signed()? as f64)
         };
         let bytes = bytes.length()?;
-        let (is_folded, has_holes) = (has(FOLDED), has(HOLES));
-        Ok(Head { is_folded, has_holes, metric, device, unit, held, samples, least, greatest, sum, bytes })
+        let (is_folded, is_nulls, has_holes) = (has(FOLDED), has(NULLS), has(HOLES));
+        Ok(Head { is_folded, is_nulls, has_holes, metric, device, unit, held, samples, least, greatest, sum, bytes })
     }
 
     fn points(&self, bytes: &mut Bytes<'_>, header: &FileDecompressor, places: usize) -> anyhow::Result<Points> {
         let held = if self.has_holes { runs(bytes, places)? } else { (0..places).collect() };
         ensure!(held.len() == self.held, "{} places have a value, {} are told", held.len(), self.held);
+        if self.is_nulls {
+            return Ok(Points::Nulls(held));
+        }
         if self.is_folded {
             let is_difference = match bytes.byte()? {
                 0 => 0.0,

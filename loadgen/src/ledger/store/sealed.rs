@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Store;
+use crate::ledger::chunks::{self, Named};
+use crate::ledger::found;
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use wire_model::ReportId;
-
-use super::Store;
-use crate::ledger::{chunks, found};
 
 /// `chunks.resolution_ms` of every sample, and of points of 5 minutes.
 pub(in crate::ledger) const RAW: i64 = 0;
@@ -26,8 +25,8 @@ pub(in crate::ledger) struct Index {
 /// Of one host.
 #[derive(Default)]
 pub(in crate::ledger) struct HostIndex {
-    /// Sealed stretches by their start: time and name of each report.
-    pub(in crate::ledger) stretches: BTreeMap<i64, Vec<(i64, ReportId)>>,
+    /// Sealed stretches by their start: their reports.
+    pub(in crate::ledger) stretches: BTreeMap<i64, Vec<Named>>,
     /// Stretches of which there are chunks.
     pub(in crate::ledger) raw: BTreeSet<i64>,
     /// Days that are folded.
@@ -63,7 +62,7 @@ impl Store {
         let rows = sqlx::query("SELECT host_key, start_at, reports, data FROM stretches").fetch_all(&mut self.0).await?;
         for row in rows {
             let (host_key, start_at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-            match stretch(&row, start_at) {
+            match stretch(&row) {
                 Ok(named) => drop(index.hosts.entry(host_key).or_default().stretches.insert(start_at, named)),
                 Err(error) => {
                     let which = format!("{start_at} of host {host_key}: {error:#}");
@@ -102,8 +101,8 @@ impl Store {
     }
 }
 
-fn stretch(row: &AnyRow, start_at: i64) -> anyhow::Result<Vec<(i64, ReportId)>> {
+fn stretch(row: &AnyRow) -> anyhow::Result<Vec<Named>> {
     let named = chunks::stretch(&row.try_get::<Vec<u8>, _>(3)?)?;
     anyhow::ensure!(row.try_get::<i64, _>(2)? == named.len() as i64, "its row tells another number of reports");
-    Ok(named.into_iter().map(|(after_ms, id)| (start_at + after_ms, id)).collect())
+    Ok(named)
 }
