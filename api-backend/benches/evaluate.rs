@@ -11,8 +11,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use api_backend::ingest::{DecodedBatch, Forms};
-use api_backend::thresholds::evaluator::{HostState, evaluate};
-use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Threshold, machine_readings};
+use api_backend::thresholds::evaluator::{HostState, Sample, evaluate};
+use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Shape, Threshold, machine_readings};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fleet::cpu_time::{self, CpuTime};
 use serde_json::value::RawValue;
@@ -50,27 +50,28 @@ fn evaluation(criterion: &mut Criterion<CpuTime>) {
         [("all below", f64::MAX, 0), ("all beyond and waiting", -1.0, i64::from(u32::MAX)), ("all beyond and open", -1.0, 0)]
     {
         let rules = rules(value, for_seconds);
-        let plan = Plan::new(Arc::clone(&rules), &with_ids(machine_readings(&places)));
+        let plan = Plan::new(Arc::clone(&rules), Shape::of(&places, &with_ids(machine_readings(&places))));
         group.throughput(Throughput::Elements(plan.steps().len() as u64));
         // once round before it is measured: then all states are there, and nothing changes any more but peaks
         let (mut state, mut transitions) = (HostState::default(), Vec::new());
-        figures.iter().for_each(|figures| evaluate(&mut state, &plan, &form, figures, &mut transitions));
+        figures.iter().for_each(|figures| evaluate(&mut state, &plan, Sample::of(&form, figures), &mut transitions));
         let mut figures = figures.iter().cycle();
         group.bench_function(BenchmarkId::new("plan", name), |bencher| {
             bencher.iter(|| {
                 transitions.clear();
-                evaluate(&mut state, &plan, &form, black_box(figures.next().expect("endless")), &mut transitions);
+                let figures = black_box(figures.next().expect("endless"));
+                evaluate(&mut state, &plan, Sample::of(&form, figures), &mut transitions);
             });
         });
         let mut state = BTreeMap::new();
-        reports
-            .iter()
-            .for_each(|report| drop(by_the_letter::evaluate(&mut state, &rules, report, &with_ids(machine_readings(report)))));
+        reports.iter().for_each(|report| {
+            drop(by_the_letter::evaluate(&mut state, &rules, report, &with_ids(machine_readings(report)), &[]));
+        });
         let mut reports = reports.iter().cycle();
         group.bench_function(BenchmarkId::new("by the letter", name), |bencher| {
             bencher.iter(|| {
                 let report = black_box(reports.next().expect("endless"));
-                by_the_letter::evaluate(&mut state, &rules, report, &with_ids(machine_readings(report)))
+                by_the_letter::evaluate(&mut state, &rules, report, &with_ids(machine_readings(report)), &[])
             });
         });
     }

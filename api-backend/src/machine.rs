@@ -1,11 +1,13 @@
 //! How a machine is doing.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::store::events::NewEvent;
 use crate::store::machines::MachineRow;
-use crate::thresholds::{Kind, RUNNING_STATES};
+use crate::thresholds::{Kind, Machine, OwnLabels, RUNNING_STATES, labels};
 use crate::time::rfc3339;
 
 /// Intervals after which a silent host counts as down, and the shortest such time.
@@ -53,6 +55,15 @@ pub fn status(machine: &MachineRow, silent_ms: i64, interval_ms: i64) -> Status 
 /// Whether it is there and has processes, as far as its newest report says.
 pub fn is_running(machine: &MachineRow) -> bool {
     machine.gone_at.is_none() && (machine.kind == Kind::Host || RUNNING_STATES.contains(&machine.state.as_str()))
+}
+
+/// As rules see a machine that its host's newest report may not have.
+pub fn as_stored(row: &MachineRow, host_name: &str, host_labels: &BTreeMap<String, String>) -> Machine {
+    let own: BTreeMap<String, String> = serde_json::from_str(&row.labels).unwrap_or_default();
+    let facts: Value = serde_json::from_str(&row.facts).unwrap_or_default();
+    let container =
+        (row.kind == Kind::Container).then(|| OwnLabels { name: &row.name, image: facts["image"].as_str(), labels: Some(&own) });
+    Machine { id: row.machine_id, kind: row.kind, labels: labels(host_name, host_labels, container) }
 }
 
 /// `machine.up` or `machine.down`, with the state that was the reason.

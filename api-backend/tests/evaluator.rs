@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use api_backend::thresholds::evaluator::{CloseReason, HostState, Transition, evaluate, gap_ms};
+use api_backend::thresholds::evaluator::{CloseReason, HostState, Sample as Evaluated, Transition, evaluate, gap_ms};
 use std::sync::Arc;
 
-use api_backend::thresholds::{Direction, Kind, Plan, RuleSet, Severity, Threshold, machine_readings};
+use api_backend::thresholds::{Direction, Kind, Plan, RuleSet, Severity, Shape, Threshold, machine_readings};
 use proptest::prelude::*;
 use wire_model::{Cell, Form, HostInfo, HostReport, Removed, Table};
 
@@ -72,14 +72,14 @@ impl Host {
         let (message, mut transitions) = (report.encode(), Vec::new());
         let known = self.plans.iter().find_map(|(form, plan)| Some((form, plan, form.read(&message, report.at)?)));
         if let Some((form, plan, figures)) = known {
-            evaluate(state, plan, form, &figures, &mut transitions);
+            evaluate(state, plan, Evaluated::of(form, &figures), &mut transitions);
             return transitions;
         }
         let (form, figures) = Form::decode(&message, report.at).unwrap();
         let places = form.places();
         let machines: Vec<_> = machine_readings(&places).into_iter().map(|machine| (1, machine)).collect();
-        let plan = Plan::new(Arc::clone(&self.rules), &machines);
-        evaluate(state, &plan, &form, &figures, &mut transitions);
+        let plan = Plan::new(Arc::clone(&self.rules), Shape::of(&places, &machines));
+        evaluate(state, &plan, Evaluated::of(&form, &figures), &mut transitions);
         self.plans.push((form, plan));
         transitions
     }

@@ -8,8 +8,10 @@ mod by_the_letter;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api_backend::thresholds::evaluator::{HostState, Transition, evaluate};
-use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Severity, Threshold, machine_readings};
+use api_backend::thresholds::evaluator::{HostState, Sample, Transition, evaluate};
+use api_backend::thresholds::{
+    Direction, Kind, Machine, MachineReadings, MissingContainer, Plan, RuleSet, Severity, Shape, Threshold, machine_readings,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -23,15 +25,17 @@ const DEVICES: [&str; 3] = ["/", "/data", "/srv"];
 const CONTAINERS: [&str; 3] = ["api", "db", "web"];
 
 type Value = Option<f64>;
-/// Whether it runs, and its values.
-type Container = (bool, [Value; 2]);
+/// What it does, its exit code, and its values.
+type Container = (&'static str, Value, [Value; 2]);
+/// Rows, if the table has the metric's column.
+type Devices = (bool, [Option<Value>; 3]);
 
 /// A report: parts that may be missing, with rows that may be, with values that may be.
 #[derive(Clone, Debug)]
 struct Step {
     after_ms: i64,
     host: Option<Value>,
-    devices: Option<[Option<Value>; 3]>,
+    devices: Option<Devices>,
     containers: Option<[Option<Container>; 3]>,
     /// The rules that hold from here on.
     rules: Option<Vec<Threshold>>,
@@ -52,6 +56,9 @@ fn rule() -> impl Strategy<Value = Threshold> {
         (Kind::Host, DEVICE_METRIC),
         (Kind::Container, CONTAINER_METRICS[0]),
         (Kind::Container, CONTAINER_METRICS[1]),
+        (Kind::Container, "container.stopped"),
+        (Kind::Container, "container.exit_code"),
+        (Kind::Container, "container.missing"),
     ];
     let levels = select(vec![0.5, 0.6, 0.7, 0.8]);
     let scope = (option::weighted(0.3, 1i64..=4), option::weighted(0.3, select(DEVICES.to_vec())));
@@ -91,28 +98,31 @@ fn rules() -> impl Strategy<Value = Vec<Threshold>> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let container = (prop::bool::weighted(0.8), [value(), value()]);
+    let state = select(vec!["running", "running", "running", "paused", "exited", "dead"]);
+    let container = (state, select(vec![None, Some(0.0), Some(1.0), Some(137.0)]), [value(), value()]);
     let containers = seldom_missing(prop::array::uniform3(seldom_missing(container)));
-    let devices = seldom_missing(prop::array::uniform3(seldom_missing(value())));
-    (select(vec![2_000i64, 4_000, 10_001]), seldom_missing(value()), devices, containers, option::weighted(0.1, rules()))
+    let devices = seldom_missing((prop::bool::weighted(0.9), prop::array::uniform3(seldom_missing(value()))));
+    let after_ms = prop_oneof![12 => select(vec![2_000i64, 4_000, 10_001]), 1 => Just(86_390_000)];
+    (after_ms, seldom_missing(value()), devices, containers, option::weighted(0.1, rules()))
         .prop_map(|(after_ms, host, devices, containers, rules)| Step { after_ms, host, devices, containers, rules })
 }
 
 fn report(at: i64, step: &Step) -> HostReport {
     let mut tables = BTreeMap::new();
     let columns = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    if let Some(devices) = &step.devices {
+    if let Some((has_column, devices)) = &step.devices {
         let rows = DEVICES.iter().zip(devices).filter_map(|(name, value)| Some(vec![(*name).into(), Cell::from((*value)?)]));
-        tables.insert("filesystem".to_owned(), Table { columns: columns(&["mountpoint", DEVICE_METRIC]), rows: rows.collect() });
+        let metric = if *has_column { DEVICE_METRIC } else { "system.filesystem.usage" };
+        tables.insert("filesystem".to_owned(), Table { columns: columns(&["mountpoint", metric]), rows: rows.collect() });
     }
     if let Some(containers) = &step.containers {
         let rows = CONTAINERS.iter().zip(containers).filter_map(|(name, container)| {
-            let (is_running, values) = (*container)?;
+            let (state, exit_code, values) = (*container)?;
             // what does not run has no values
-            let [one, other] = values.map(|value| Cell::from(value.filter(|_| is_running)));
-            Some(vec![(*name).into(), if is_running { "running" } else { "exited" }.into(), one, other])
+            let [one, other] = values.map(|value| Cell::from(value.filter(|_| is_running(state))));
+            Some(vec![(*name).into(), state.into(), Cell::from(exit_code), one, other])
         });
-        let columns = columns(&["name", "state", CONTAINER_METRICS[0], CONTAINER_METRICS[1]]);
+        let columns = columns(&["name", "state", "exit_code", CONTAINER_METRICS[0], CONTAINER_METRICS[1]]);
         tables.insert("container".to_owned(), Table { columns, rows: rows.collect() });
     }
     let host = HostInfo {
@@ -138,6 +148,42 @@ fn with_ids(machines: Vec<MachineReadings<'_>>) -> Vec<(i64, MachineReadings<'_>
     machines.into_iter().map(|machine| (id(&machine), machine)).collect()
 }
 
+fn is_running(state: &str) -> bool {
+    !matches!(state, "exited" | "dead")
+}
+
+/// Which containers are gone, as the inventory knows it.
+#[derive(Default)]
+struct Missing {
+    ran: BTreeMap<i64, Machine>,
+    gone: BTreeMap<i64, MissingContainer>,
+}
+
+impl Missing {
+    fn follow(&mut self, report: &HostReport) {
+        if !report.tables.contains_key("container") {
+            return;
+        }
+        let machines = with_ids(machine_readings(report));
+        let here = |id: &i64| machines.iter().any(|(other, _)| other == id);
+        for (id, machine) in std::mem::take(&mut self.ran).into_iter().filter(|(id, _)| !here(id)) {
+            self.gone.insert(id, MissingContainer { machine, gone_at: report.at });
+        }
+        self.gone.retain(|id, _| !here(id));
+        let running = machines.iter().filter(|(_, machine)| machine.kind == Kind::Container && machine.is_running);
+        self.ran = running.map(|(id, machine)| (*id, machine.machine(*id))).collect();
+    }
+
+    fn list(&self) -> Vec<MissingContainer> {
+        self.gone.values().cloned().collect()
+    }
+}
+
+fn plan_of(rules: &Arc<RuleSet>, form: &Form, missing: Vec<MissingContainer>) -> Plan {
+    let places = form.places();
+    Plan::new(Arc::clone(rules), Shape::of(&places, &with_ids(machine_readings(&places))).with_missing(missing))
+}
+
 /// Transitions of one report stand in no order of their own.
 fn sorted(transitions: &[Transition]) -> Vec<String> {
     let mut texts: Vec<_> = transitions.iter().map(|transition| format!("{transition:?}")).collect();
@@ -152,6 +198,7 @@ proptest! {
         let mut rules = Arc::new(RuleSet::new(first));
         let (mut slow, mut text, mut at) = (BTreeMap::new(), HostState::default().to_text(), 1_000_000);
         let mut plan: Option<(Form, Plan)> = None;
+        let mut missing = Missing::default();
         for step in &steps {
             at += step.after_ms;
             if let Some(changed) = &step.rules {
@@ -159,21 +206,23 @@ proptest! {
                 plan = None;
             }
             let report = report(at, step);
-            let expected = by_the_letter::evaluate(&mut slow, &rules, &report, &with_ids(machine_readings(&report)));
+            missing.follow(&report);
+            let machines = with_ids(machine_readings(&report));
+            let expected = by_the_letter::evaluate(&mut slow, &rules, &report, &machines, &missing.list());
 
             let message = report.encode();
             // as ingest does: the plan of the form before, as long as it fits
             let fits = plan.as_ref().and_then(|(form, _)| form.read(&message, at));
             let figures = fits.unwrap_or_else(|| {
                 let (form, figures) = Form::decode(&message, at).unwrap();
-                let made = Plan::new(Arc::clone(&rules), &with_ids(machine_readings(&form.places())));
+                let made = plan_of(&rules, &form, missing.list());
                 plan = Some((form, made));
                 figures
             });
             let (form, made) = plan.as_ref().unwrap();
             let mut state = HostState::from_text(&text).unwrap();
             let mut transitions = Vec::new();
-            evaluate(&mut state, made, form, &figures, &mut transitions);
+            evaluate(&mut state, made, Sample::of(form, &figures), &mut transitions);
             text = state.to_text();
             prop_assert_eq!(sorted(&transitions), sorted(&expected), "{:?}", step);
             prop_assert_eq!(state.states(), slow.clone().into_iter().collect::<Vec<_>>());
@@ -196,7 +245,7 @@ fn busy_host() -> (Form, Plan, Vec<f64>) {
     };
     let rules = [rule(1, 0.3, 3_600, Severity::Info), rule(2, 0.5, 0, Severity::Warning), rule(3, 0.7, 0, Severity::Critical)];
     let (form, figures) = Form::decode(&report.encode(), report.at).unwrap();
-    let plan = Plan::new(Arc::new(RuleSet::new(rules)), &with_ids(machine_readings(&form.places())));
+    let plan = plan_of(&Arc::new(RuleSet::new(rules)), &form, Vec::new());
     assert_eq!(plan.steps().len(), 3 * 64);
     (form, plan, figures.values)
 }
@@ -212,7 +261,8 @@ fn nothing_is_allocated_unless_a_series_changes_its_state() {
         let values: Vec<f64> = values.iter().map(|_| value).collect();
         let figures =
             wire_model::Figures { id: wire_model::ReportId { epoch: 1, seq }, at: 1_000_000 + 2_000 * seq.cast_signed(), values };
-        let allocated = allocation_counter::measure(|| evaluate(&mut state, &plan, &form, &figures, &mut transitions));
+        let allocated =
+            allocation_counter::measure(|| evaluate(&mut state, &plan, Sample::of(&form, &figures), &mut transitions));
         assert_eq!(transitions.len(), expected, "{value}");
         transitions.clear();
         allocated.count_total

@@ -83,6 +83,40 @@ async fn a_backlog_may_open_a_violation_of_a_container_that_leaves_later_in_it()
 }
 
 #[tokio::test]
+async fn a_container_that_ran_and_is_gone_is_missing_until_it_is_back() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let rule = |metric: &str| json!({"scope": {"kind": "container"}, "metric": metric, "direction": "above", "value": 0, "severity": "critical"});
+        backend.only_thresholds(&[rule("container.missing"), rule("container.stopped")]).await;
+        let now = now_ms() - 60_000;
+        let told = async |state: &str| {
+            let violations = backend.items(&format!("/violations?state={state}")).await;
+            let text = |one: &Value, field: &str| one[field].as_str().unwrap_or("-").to_owned();
+            let told = |one: &Value| [text(one, "machine_name"), text(one, "metric"), text(one, "close_reason")].join(" ");
+            let mut told: Vec<_> = violations.iter().map(told).collect();
+            told.sort();
+            told
+        };
+        backend.ingest(&[report("a", now, 0.1, &[("web", "running", 0.5), ("job", "exited", 0.0)])]).await;
+        assert_eq!(told("open").await, ["job container.stopped -"]);
+        backend.ingest(&[report("a", now + 2_000, 0.1, &[])]).await;
+        assert_eq!(told("open").await, ["web container.missing -"], "what did not run is not missing");
+        // another backend knows it, too
+        backend.stop().await;
+        let backend = Backend::start(&database).await;
+        backend.ingest(&[report("a", now + 4_000, 0.1, &[])]).await;
+        assert_eq!(backend.items("/violations?state=open").await.len(), 1);
+        backend.ingest(&[report("a", now + 6_000, 0.1, &[("web", "exited", 0.0)])]).await;
+        let open = backend.items("/violations?state=open").await;
+        assert_eq!((open.len(), &open[0]["metric"]), (1, &json!("container.stopped")));
+        let closed = backend.items("/violations?metric=container.missing&state=closed").await;
+        assert_eq!((&closed[0]["close_reason"], &closed[0]["closed_value"]), (&json!("recovered"), &json!(0.0)));
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_rule_that_goes_closes_what_it_opened_and_one_machine_may_have_its_own() {
     on_every_database(async |database| {
         let backend = Backend::start(&database).await;

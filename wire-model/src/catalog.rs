@@ -52,15 +52,21 @@ pub struct Metric {
     pub subject: Subject,
     /// Smallest difference that the store keeps; 1 for counts.
     pub resolution: f64,
+    /// Whether the backend derives it from what reports say in words: it stands in thresholds, and in no report, chunk or query.
+    pub derived: bool,
     /// One line of meaning.
     pub description: &'static str,
 }
 
 const fn metric(name: &'static str, unit: &'static str, subject: Subject, resolution: f64, description: &'static str) -> Metric {
-    Metric { name, unit, subject, resolution, description }
+    Metric { name, unit, subject, resolution, derived: false, description }
 }
 
-/// The catalog, in the order in which people read it.
+const fn derived(name: &'static str, unit: &'static str, subject: Subject, description: &'static str) -> Metric {
+    Metric { name, unit, subject, resolution: 1.0, derived: true, description }
+}
+
+/// What stands in reports, in the order in which people read it.
 pub const CATALOG: &[Metric] = &[
     metric("system.cpu.utilization", "1", Host, 1e-4, "Share of all CPU time that was not idle and not waiting for I/O"),
     metric("system.cpu.user.utilization", "1", Host, 1e-4, "Share of CPU time in user mode, nice included"),
@@ -156,9 +162,24 @@ pub const CATALOG: &[Metric] = &[
     metric("container.process.count", "{process}", Container, 1.0, "Processes and threads in it"),
 ];
 
-/// The catalog's line for a metric.
+/// What the backend derives.
+pub const DERIVED: &[Metric] = &[
+    derived(
+        "container.stopped",
+        "1",
+        Container,
+        "1 while it does not run, and ended neither with an exit code nor out of memory",
+    ),
+    derived("container.exit_code", "1", Container, "What it ended with, while it does not run; 0 when memory ran out"),
+    derived("container.oom_killed", "1", Container, "1 when memory ran out: the container was ended for it, or a process in it"),
+    derived("container.unhealthy", "1", Container, "1 while its health check fails"),
+    derived("container.restarts", "{restart}", Container, "Restarts by the engine itself since the container was made"),
+    derived("container.missing", "1", Container, "1 when it ran and is gone from its host's reports, for a day at most"),
+];
+
+/// The catalog's line for a metric, derived or not.
 pub fn find(name: &str) -> Option<&'static Metric> {
-    CATALOG.iter().find(|metric| metric.name == name)
+    CATALOG.iter().chain(DERIVED).find(|metric| metric.name == name)
 }
 
 #[cfg(test)]
@@ -168,11 +189,16 @@ mod tests {
     use crate::report::is_metric;
 
     #[test]
-    fn every_line_can_stand_in_a_report() {
-        for metric in CATALOG {
+    fn every_line_has_a_name_of_its_own() {
+        let all = || CATALOG.iter().chain(DERIVED);
+        for metric in all() {
             assert!(is_metric(metric.name) && metric.name.len() <= NAME_CHARS, "{}", metric.name);
             assert!(metric.resolution > 0.0, "{}", metric.name);
-            assert_eq!(CATALOG.iter().filter(|other| other.name == metric.name).count(), 1, "{} stands twice", metric.name);
+            assert_eq!(all().filter(|other| other.name == metric.name).count(), 1, "{} stands twice", metric.name);
+            assert_eq!(
+                find(metric.name).map(|metric| metric.derived),
+                Some(DERIVED.iter().any(|other| other.name == metric.name))
+            );
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use axum::Json;
 use serde_json::{Value, json};
-use wire_model::catalog::CATALOG;
+use wire_model::catalog::{CATALOG, DERIVED, Metric};
 
 /// The metrics that have a name, a unit and a meaning.
 pub(super) async fn list_metrics() -> Json<Value> {
-    Json(json!({"items": CATALOG, "next_cursor": null}))
+    let items: Vec<&Metric> = CATALOG.iter().chain(DERIVED).collect();
+    Json(json!({"items": items, "next_cursor": null}))
 }

@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
-use wire_model::HostReport;
 
 use super::extract::{Part, id};
 use super::threshold_body::ThresholdBody;
 use super::{App, Problem, machines};
-use crate::store;
-use crate::store::machines::MachineRow;
-use crate::thresholds::{Direction, Kind, Machine, OwnLabels, Quantity, RuleSet, Threshold, in_force, labels, machine_readings};
+use crate::thresholds::{Direction, Quantity, RuleSet, Threshold, in_force, machine_readings};
+use crate::{machine, store};
 
 /// For each series of the machine that a rule looks at: the rules in force, where each comes from, the value now, and how far that is from
 /// the rule's (below 0 when it is beyond).
@@ -24,7 +22,10 @@ pub(super) async fn list_in_force(State(app): State<App>, Part(text): Part) -> R
     let report = machines::newest_report(&mut connection, row.host_key).await?;
     let readings = report.as_ref().map(machine_readings).unwrap_or_default();
     let readings = readings.iter().find(|other| other.kind == row.kind && other.identity == row.identity);
-    let machine = readings.map_or_else(|| as_stored(&row, report.as_ref()), |readings| readings.machine(row.machine_id));
+    let (host_name, host_labels) = report.as_ref().map(|report| (report.host.name.as_str(), &report.host.labels)).unzip();
+    // the newest report may not have it
+    let as_stored = || machine::as_stored(&row, host_name.unwrap_or_default(), host_labels.unwrap_or(&BTreeMap::new()));
+    let machine = readings.map_or_else(as_stored, |readings| readings.machine(row.machine_id));
     let mut items = Vec::new();
     for (metric, candidates) in rules.metrics(machine.kind) {
         let mut series = Vec::new();
@@ -51,17 +52,6 @@ pub(super) async fn list_in_force(State(app): State<App>, Part(text): Part) -> R
         (item["metric"].to_string(), item["device"].to_string(), item["threshold"]["severity"].to_string())
     });
     Ok(Json(json!({"items": items, "next_cursor": null})))
-}
-
-/// A machine that the newest report does not have.
-fn as_stored(row: &MachineRow, report: Option<&HostReport>) -> Machine {
-    let (host_name, host_labels) = report.map(|report| (report.host.name.as_str(), &report.host.labels)).unzip();
-    let own: BTreeMap<String, String> = serde_json::from_str(&row.labels).unwrap_or_default();
-    let facts: Value = serde_json::from_str(&row.facts).unwrap_or_default();
-    let container =
-        (row.kind == Kind::Container).then(|| OwnLabels { name: &row.name, image: facts["image"].as_str(), labels: Some(&own) });
-    let labels = labels(host_name.unwrap_or_default(), host_labels.unwrap_or(&BTreeMap::new()), container);
-    Machine { id: row.machine_id, kind: row.kind, labels }
 }
 
 fn origin(rule: &Threshold) -> &'static str {

@@ -18,8 +18,8 @@ use crate::store::hosts::{HostRow, LockedHost};
 use crate::store::machines::MachineRow;
 use crate::store::reports::NewReport;
 use crate::store::{self, Connection, Result, StoreError};
-use crate::thresholds::evaluator::{HostState, SeriesKey, Transition, evaluate};
-use crate::thresholds::{Kind, Plan, RuleSet, machine_readings};
+use crate::thresholds::evaluator::{HostState, Sample, SeriesKey, Transition, evaluate};
+use crate::thresholds::{Kind, MISSING, Plan, RuleSet, Shape, machine_readings};
 use crate::violation::Violation;
 use crate::violation::opening::{self, Closing};
 
@@ -219,7 +219,11 @@ impl Machines {
         inventory::sync(connection, host, inventory, (&report, at), &machines, events).await?;
         let machines: Vec<_> =
             machines.into_iter().filter_map(|machine| Some((inventory.id(machine.kind, &machine.identity)?, machine))).collect();
-        let known = Arc::new(Known::new(host, form, Plan::new(Arc::clone(rules), &machines)));
+        let mut shape = Shape::of(&report, &machines);
+        if !rules.of_metric(Kind::Container, MISSING).is_empty() {
+            shape = shape.with_missing(inventory::missing(connection, host, (&report, at)).await?);
+        }
+        let known = Arc::new(Known::new(host, form, Plan::new(Arc::clone(rules), shape)));
         (self.known, self.is_new) = (Some(Arc::clone(&known)), true);
         Ok(known)
     }
@@ -250,13 +254,15 @@ async fn advance(
         let at = figures.at;
         let known = machines.plan(connection, row, rules, (form, at), events).await?;
         let before = transitions.len();
-        evaluate(&mut state, known.plan(), form, figures, &mut transitions);
+        evaluate(&mut state, known.plan(), Sample::of(form, figures), &mut transitions);
         for transition in &transitions[before..] {
-            if let Transition::Opened { key, .. } = transition
-                && let Some(machine) = machines.inventory(connection, row).await?.by_id(key.machine_id)
-            {
-                opened.insert((key.machine_id, at), machine.clone());
-            }
+            let Transition::Opened { key, .. } = transition else { continue };
+            let machine = match machines.inventory(connection, row).await?.by_id(key.machine_id) {
+                Some(machine) => Some(machine.clone()),
+                // it is missing
+                None => store::machines::get(connection, key.machine_id).await?,
+            };
+            opened.extend(machine.map(|machine| ((key.machine_id, at), machine)));
         }
         row.interval_ms = i64::from(form.interval_ms());
         row.last_report_at = at;

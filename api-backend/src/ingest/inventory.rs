@@ -10,7 +10,7 @@ use crate::store::events::NewEvent;
 use crate::store::hosts::HostRow;
 use crate::store::machines::MachineRow;
 use crate::store::{self, Connection, Result};
-use crate::thresholds::{Kind, MachineReadings};
+use crate::thresholds::{Kind, MISSING_MS, MachineReadings, MissingContainer, RUNNING_STATES};
 
 /// The machines that one host has; those that are gone are looked up when they come back.
 #[derive(Debug)]
@@ -106,6 +106,21 @@ pub(super) async fn sync(
         events.extend(started.map(|row| changed_event("machine.up", row, &row.state)));
     }
     Ok(())
+}
+
+/// Containers that ran when they were last seen and are gone, for not longer than they count as missing at the time of the report.
+pub(super) async fn missing(
+    connection: &mut Connection,
+    host: &HostRow,
+    (report, at): (&HostReport, i64),
+) -> Result<Vec<MissingContainer>> {
+    let gone = store::machines::gone_since(connection, host.host_key, at - MISSING_MS).await?;
+    let ran = gone.iter().filter(|row| row.kind == Kind::Container && RUNNING_STATES.contains(&row.state.as_str()));
+    let missing = |row: &MachineRow| {
+        let machine = machine::as_stored(row, &report.host.name, &report.host.labels);
+        Some(MissingContainer { machine, gone_at: row.gone_at? })
+    };
+    Ok(ran.filter_map(missing).collect())
 }
 
 /// Containers that are not in the inventory but in the store: they were gone and come back.

@@ -67,6 +67,12 @@ pub async fn present(connection: &mut Connection, host_keys: &[i64]) -> Result<V
     rows.iter().map(machine).collect()
 }
 
+/// The machines that a host no longer has, but had until after this time, in no order.
+pub async fn gone_since(connection: &mut Connection, host_key: i64, since: i64) -> Result<Vec<MachineRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ? AND gone_at > ?");
+    sqlx::query(AssertSqlSafe(sql)).bind(host_key).bind(since).fetch_all(connection).await?.iter().map(machine).collect()
+}
+
 /// All machines that a host has or had.
 pub async fn of_host(connection: &mut Connection, host_key: i64) -> Result<Vec<MachineRow>> {
     let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ?");

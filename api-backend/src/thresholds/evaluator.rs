@@ -1,11 +1,13 @@
-//! What a report does to the thresholds of its host's machines: a pure function from state and report to state and
-//! transitions, in event time.
+//! What a sample of a host does to the thresholds of its machines: a pure function from state and sample to state and
+//! transitions, in event time. Reports that come and history that is looked at again go the same way.
 //!
 //! The rules that are not in a threshold's fields:
 //! - A value that is absent (`null`, or a part of the report that could not be read) decides nothing: whatever waits or is
 //!   open stays so. That way a collector's restart, whose first report has no rates, closes nothing.
-//! - A machine or device that is gone from a part that could be read closes its violations (`gone`), and so does a container
-//!   that no longer runs (`stopped`), and a rule that is no longer in force (`threshold_changed`).
+//! - A machine or device that is gone from a part that could be read, or a device without the metric's column, closes its violations
+//!   (`gone`), and so does a container that no longer runs and has no value (`stopped`), and a rule that is no longer in force
+//!   (`threshold_changed`).
+//! - A container that ran and is gone has the value 1 for `container.missing` for a day, and then ends (`gone`).
 //! - A series that waits for `for_seconds` starts anew when its samples are further apart than [`gap_ms`]: nobody knows what
 //!   it did in between.
 
@@ -13,11 +15,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wire_model::{CONTAINER_TABLE, Figures, Form, HostReport};
+use wire_model::{Figures, Form};
 
-use super::plan::{Plan, Step};
-use super::rule_set::in_force;
-use super::{Kind, Threshold};
+use super::Threshold;
+use super::plan::{Plan, Source, Step};
 
 /// Intervals without a sample after which a series counts as interrupted.
 const GAP_INTERVALS: i64 = 3;
@@ -151,9 +152,36 @@ impl CloseReason {
     }
 }
 
-/// Evaluates one report, which must be newer than all before it, by the plan for its form.
-pub fn evaluate(state: &mut HostState, plan: &Plan, form: &Form, figures: &Figures, transitions: &mut Vec<Transition>) {
-    let now = Now { at: figures.at, gap_ms: gap_ms(form.interval_ms()) };
+/// One sample of a host, from a report or from history.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// Unix ms when the values were read.
+    pub at: i64,
+    /// Configured distance to the next one.
+    pub interval_ms: u32,
+    /// By the places of the plan's shape; NaN where absent.
+    pub values: &'a [f64],
+}
+
+impl<'a> Sample<'a> {
+    /// That of a report.
+    pub fn of(form: &Form, figures: &'a Figures) -> Sample<'a> {
+        Sample { at: figures.at, interval_ms: form.interval_ms(), values: &figures.values }
+    }
+
+    fn value(&self, source: Source) -> f64 {
+        match source {
+            Source::Place(place) => self.values[place],
+            Source::Constant(value) => value,
+            Source::Missing(until) if self.at < until => 1.0,
+            Source::Missing(_) => f64::NAN,
+        }
+    }
+}
+
+/// Evaluates one sample, which must be newer than all before it, by the plan for its shape.
+pub fn evaluate(state: &mut HostState, plan: &Plan, sample: Sample<'_>, transitions: &mut Vec<Transition>) {
+    let now = Now { at: sample.at, gap_ms: gap_ms(sample.interval_ms) };
     // both stay empty, and take no memory, as long as nothing changes
     let mut begun = Vec::new();
     let mut over = Vec::new();
@@ -170,7 +198,7 @@ pub fn evaluate(state: &mut HostState, plan: &Plan, form: &Form, figures: &Figur
             }
             position += 1;
         };
-        let value = figures.values[step.place];
+        let value = sample.value(step.source);
         let Some(current) = current else {
             // never true of one that is absent
             if step.rule.is_beyond(value)
@@ -182,11 +210,11 @@ pub fn evaluate(state: &mut HostState, plan: &Plan, form: &Form, figures: &Figur
         };
         let next = if !value.is_nan() {
             follow(step, now, value, current, transitions)
-        } else if step.is_running {
-            Some(current.clone())
-        } else {
-            close(current, &step.key, now.at, CloseReason::Stopped, transitions);
+        } else if let Some(reason) = step.end {
+            close(current, &step.key, now.at, reason, transitions);
             None
+        } else {
+            Some(current.clone())
         };
         match next {
             Some(next) => *current = next,
@@ -200,7 +228,7 @@ pub fn evaluate(state: &mut HostState, plan: &Plan, form: &Form, figures: &Figur
         state.0.retain(|_| index.next().is_none_or(|index| over.binary_search(&index).is_err()));
     }
     if unseen > 0 {
-        end_unseen(state, plan, form, now.at, transitions);
+        end_unseen(state, plan, now.at, transitions);
     }
     if !begun.is_empty() {
         state.0.extend(begun);
@@ -208,7 +236,7 @@ pub fn evaluate(state: &mut HostState, plan: &Plan, form: &Form, figures: &Figur
     }
 }
 
-/// What a report says of time.
+/// What a sample says of time.
 #[derive(Clone, Copy)]
 struct Now {
     at: i64,
@@ -256,32 +284,15 @@ fn close(state: &SeriesState, key: &SeriesKey, at: i64, reason: CloseReason, tra
     }
 }
 
-/// Ends the series with a state that the plan does not have, unless their part of the report is missing.
-fn end_unseen(state: &mut HostState, plan: &Plan, form: &Form, at: i64, transitions: &mut Vec<Transition>) {
-    let report = form.places();
+/// Ends the series with a state that the plan does not have, unless their part could not be read.
+fn end_unseen(state: &mut HostState, plan: &Plan, at: i64, transitions: &mut Vec<Transition>) {
     state.0.retain(|(key, current)| {
-        let reason = if plan.has(key) { None } else { why_unseen(key, plan, &report) };
+        let reason = if plan.has(key) { None } else { plan.why_unseen(key) };
         if let Some(reason) = reason {
             close(current, key, at, reason, transitions);
         }
         reason.is_none()
     });
-}
-
-/// Why a series with a state did not come up, or `None` when its part of the report is missing.
-fn why_unseen(key: &SeriesKey, plan: &Plan, report: &HostReport) -> Option<CloseReason> {
-    let Some(machine) = plan.machine(key.machine_id) else {
-        return report.tables.contains_key(CONTAINER_TABLE).then_some(CloseReason::Gone);
-    };
-    let device = (!key.device.is_empty()).then_some(key.device.as_str());
-    let rule = plan
-        .rules()
-        .metrics(machine.kind)
-        .find(|(_, candidates)| in_force(candidates, machine, device).any(|rule| rule.id == key.threshold_id));
-    let Some((metric, _)) = rule else { return Some(CloseReason::ThresholdChanged) };
-    let tables = report.tables.iter().filter(|(name, _)| (name.as_str() == CONTAINER_TABLE) == (machine.kind == Kind::Container));
-    let part_is_there = device.is_some() && tables.into_iter().any(|(_, table)| table.column(metric).is_some());
-    part_is_there.then_some(CloseReason::Gone)
 }
 
 impl HostState {

@@ -1,7 +1,7 @@
 //! What a threshold is, which one is in force for a series, and what a series does to it.
 //!
-//! Plain functions on plain data: no database, no clock, no HTTP. `rule_set` answers "which rules", `plan` "where are their values in
-//! reports of this form", and `evaluator` "what now".
+//! Plain functions on plain data: no database, no clock, no HTTP. `rule_set` answers "which rules", `shape` "what do samples have in
+//! common", `plan` "where are the rules' values in samples of this shape", and `evaluator` "what now".
 
 mod container_state;
 pub mod evaluator;
@@ -9,16 +9,20 @@ mod plan;
 mod readings;
 mod rule_set;
 mod scope;
+mod shape;
+mod state_metrics;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use container_state::{ContainerState, EngineState, Health, RESTARTS_MAX};
-pub use plan::{Plan, Step};
+pub use plan::{Plan, Source, Step};
 pub use readings::{MachineReadings, RUNNING_STATES, machine_readings, place};
 pub use rule_set::{RuleSet, in_force};
 pub use scope::{Machine, OwnLabels, is_pattern, labels, matches};
+pub use shape::{MachineShape, MissingContainer, Readable, SeriesShape, Shape};
+pub use state_metrics::{MISSING, MISSING_MS};
 
 /// Longest `for_seconds` and `recovery_for_seconds`: a day.
 pub const FOR_SECONDS_MAX: i64 = 86_400;

@@ -6,6 +6,7 @@ use wire_model::{CONTAINER_TABLE, Cell, HostInfo, HostReport, Table, catalog, co
 
 use super::container_state::ContainerState;
 use super::scope::{self, OwnLabels};
+use super::state_metrics::of_container;
 use super::{Kind, Machine};
 
 /// Engine states in which a container has processes.
@@ -74,9 +75,12 @@ impl<'a> MachineReadings<'a> {
         Machine { id, kind: self.kind, labels: scope::labels(&self.host.name, &self.host.labels, container) }
     }
 
-    /// Calls `visit` for each series of a metric: with the device's name (`None`: the machine itself) and the value, which
-    /// is `None` where it could not be read.
+    /// Calls `visit` for each series of a metric, derived or not: with the device's name (`None`: the machine itself) and the value,
+    /// which is `None` where it could not be read.
     pub fn for_each(&self, metric: &str, mut visit: impl FnMut(Option<&'a str>, Option<f64>)) {
+        if let Some(value) = self.state().and_then(|state| of_container(metric, state)) {
+            return visit(None, value);
+        }
         match self.source {
             Source::Host(report) => {
                 if let Some(value) = report.metrics.get(metric) {
@@ -97,7 +101,7 @@ impl<'a> MachineReadings<'a> {
         }
     }
 
-    /// Calls `visit` for all series: with the metric, the device (`None`: the machine itself) and the value.
+    /// Calls `visit` for all series that stand in the report: with the metric, the device (`None`: the machine itself) and the value.
     pub fn for_each_value(&self, mut visit: impl FnMut(&'a str, Option<&'a str>, Option<f64>)) {
         match self.source {
             Source::Host(report) => {

@@ -29,6 +29,11 @@ impl RuleSet {
         let metrics = self.by_metric.get(&kind).into_iter().flatten();
         metrics.map(|(metric, candidates)| (metric.as_str(), candidates.as_slice()))
     }
+
+    /// The candidates for one metric.
+    pub fn of_metric(&self, kind: Kind, metric: &str) -> &[Arc<Threshold>] {
+        self.by_metric.get(&kind).and_then(|metrics| metrics.get(metric)).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Of the candidates for a metric, those in force for one series: for each quantity, direction and severity the one with the most specific

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use api_backend::thresholds::evaluator::{CloseReason, SeriesKey, SeriesState, Transition, gap_ms};
-use api_backend::thresholds::{Kind, MachineReadings, RuleSet, Threshold, in_force};
+use api_backend::thresholds::{Kind, MachineReadings, MissingContainer, RuleSet, Threshold, in_force};
 use wire_model::{CONTAINER_TABLE, HostReport};
 
 pub type States = BTreeMap<SeriesKey, SeriesState>;
 
-/// Evaluates one report, which must be newer than all before it. `machines` are those of the report with their ids.
+/// Evaluates one report, which must be newer than all before it. `machines` are those of the report with their ids, `missing` the
+/// containers that ran and are gone.
 pub fn evaluate(
     state: &mut States,
     rules: &RuleSet,
     report: &HostReport,
     machines: &[(i64, MachineReadings)],
+    missing: &[MissingContainer],
 ) -> Vec<Transition> {
     let mut transitions = Vec::new();
     let mut unseen = state.clone();
@@ -32,6 +34,18 @@ pub fn evaluate(
                     }
                 }
             });
+        }
+    }
+    for container in missing.iter().filter(|_| report.tables.contains_key(CONTAINER_TABLE)) {
+        let machine_id = container.machine.id;
+        for rule in in_force(rules.of_metric(Kind::Container, "container.missing"), &container.machine, None) {
+            let key = SeriesKey { machine_id, threshold_id: rule.id, device: String::new() };
+            unseen.remove(&key);
+            if report.at - container.gone_at < 24 * 3_600_000 {
+                step(state, key, rule, report, 1.0, &mut transitions);
+            } else {
+                end(state, key, report.at, CloseReason::Gone, &mut transitions);
+            }
         }
     }
     for key in unseen.into_keys() {
@@ -104,8 +118,16 @@ fn why_unseen(key: &SeriesKey, rules: &RuleSet, report: &HostReport, machines: &
         .metrics(machine.kind)
         .find(|(_, candidates)| in_force(candidates, &scope, device).any(|rule| rule.id == key.threshold_id));
     let Some((metric, _)) = rule else { return Some(CloseReason::ThresholdChanged) };
-    let mut tables =
-        report.tables.iter().filter(|(name, _)| (name.as_str() == CONTAINER_TABLE) == (machine.kind == Kind::Container));
-    let part_is_there = device.is_some() && tables.any(|(_, table)| table.column(metric).is_some());
-    part_is_there.then_some(CloseReason::Gone)
+    if !machine.is_running {
+        return Some(CloseReason::Stopped);
+    }
+    device?;
+    let is_there = match wire_model::catalog::find(metric).and_then(|metric| metric.subject.table()) {
+        Some(table) => report.tables.contains_key(table),
+        None => {
+            let mut tables = report.tables.iter().filter(|(name, _)| name.as_str() != CONTAINER_TABLE);
+            tables.any(|(_, table)| table.column(metric).is_some())
+        }
+    };
+    is_there.then_some(CloseReason::Gone)
 }
