@@ -9,7 +9,7 @@ use api_backend::store::violation_pages::{Matching, Order, Page, list};
 use api_backend::store::{self, Store, violations};
 use api_backend::thresholds::evaluator::{CloseReason, SeriesKey};
 use api_backend::thresholds::{Direction, Kind, Quantity, Severity};
-use api_backend::violation::Violation;
+use api_backend::violation::{Attention, Violation};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::{Backend, cpu_rule, on_every_database, report};
@@ -62,6 +62,7 @@ fn violation(rng: &mut fastrand::Rng, number: i64) -> Violation {
         closed_value: None,
         close_reason: closed_at.map(|_| "gone".to_owned()),
         detected_at: opened_at,
+        attention: Attention::default(),
     }
 }
 
@@ -108,6 +109,7 @@ fn question(rng: &mut fastrand::Rng) -> (ViolationFilter, Page) {
         severities: some(rng, &[Severity::Info, Severity::Critical]),
         threshold_ids: some(rng, &[1, 2, 3]),
         is_open: [None, None, Some(true), Some(false)][rng.usize(..4)],
+        is_acknowledged: None,
     };
     let mut time = || (rng.u8(..3) > 0).then(|| START + rng.i64(-5_000..5_000) * MINUTE_MS);
     let (from, to) = (time(), time());

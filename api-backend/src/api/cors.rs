@@ -9,6 +9,9 @@ use url::Url;
 /// With which a client resumes the stream.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// In which a page says who is before it.
+const OPERATOR: HeaderName = HeaderName::from_static("x-operator");
+
 /// `CORS_ALLOWED_ORIGINS`.
 #[derive(Clone, Debug)]
 pub enum Origins {
@@ -42,7 +45,7 @@ fn parse_origin(text: &str) -> Result<HeaderValue, String> {
 pub(super) fn layer(origins: Option<&Origins>) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::ACCEPT, LAST_EVENT_ID])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::ACCEPT, LAST_EVENT_ID, OPERATOR])
         .expose_headers([header::ETAG, header::LOCATION]);
     match origins {
         None => CorsLayer::new(),

@@ -3,6 +3,7 @@
 //! One file per resource. Every failure is problem+json; every list is `{"items":[…],"next_cursor":…}`.
 
 mod access;
+mod acknowledge;
 mod catalog;
 mod consumers;
 mod cors;
@@ -149,6 +150,10 @@ pub fn router(app: App) -> Router {
         .route("/violations", get(violations::list_violations))
         .route("/violations/counts", get(violation_counts::count_violations))
         .route("/violations/{id}", get(violations::show_violation))
+        .route(
+            "/violations/{id}/acknowledge",
+            post(acknowledge::acknowledge_violation).delete(acknowledge::take_acknowledgement_back),
+        )
         .layer(middleware::from_fn(answer_in_any_case));
     let stream = Router::new().route("/stream", get(stream::follow));
     let guarded = answers.merge(stream).route_layer(middleware::from_fn_with_state(app.clone(), access::require_api_token));

@@ -64,9 +64,13 @@ const COLUMNS: &[&str] = &[
     "closed_value",
     "close_reason",
     "detected_at",
+    "acknowledged_at",
+    "acknowledged_by",
+    "acknowledged_comment",
 ];
 
 fn csv_row(violation: &Violation) -> Vec<String> {
+    let acknowledged = violation.attention.acknowledged.as_ref();
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     vec![
         violation.id.to_string(),
@@ -90,5 +94,8 @@ fn csv_row(violation: &Violation) -> Vec<String> {
         number(violation.closed_value),
         violation.close_reason.clone().unwrap_or_default(),
         rfc3339(violation.detected_at),
+        acknowledged.map(|known| rfc3339(known.at)).unwrap_or_default(),
+        harmless(acknowledged.and_then(|known| known.by.as_deref()).unwrap_or_default()),
+        harmless(acknowledged.map(|known| known.comment.as_str()).unwrap_or_default()),
     ]
 }

@@ -31,6 +31,12 @@ impl Asked {
             Some("closed") => Some(false),
             Some(other) => return Err(Problem::bad_request(format!("state: \"{other}\" is neither open nor closed"))),
         };
+        let is_acknowledged = match fields.one("acknowledged")?.as_deref() {
+            None => None,
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            Some(other) => return Err(Problem::bad_request(format!("acknowledged: \"{other}\" is neither true nor false"))),
+        };
         let filter = ViolationFilter {
             machine_ids: ids("machine", fields.words("machine_id")?)?,
             host_ids: fields.texts("host_id")?,
@@ -41,6 +47,7 @@ impl Asked {
             severities: fields.known("severity")?,
             threshold_ids: ids("threshold", fields.words("threshold_id")?)?,
             is_open,
+            is_acknowledged,
         };
         Ok(Asked { filter, labels: fields.texts("label")?.iter().map(|text| Label::parse(text)).collect() })
     }

@@ -20,8 +20,8 @@ use crate::store::reports::NewReport;
 use crate::store::{self, Connection, Result, StoreError};
 use crate::thresholds::evaluator::{HostState, Sample, SeriesKey, Transition, evaluate};
 use crate::thresholds::{Kind, MISSING, Plan, RuleSet, Shape, machine_readings};
-use crate::violation::Violation;
 use crate::violation::opening::{self, Closing};
+use crate::violation::{Attention, Violation};
 
 /// What one transaction takes of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -330,6 +330,7 @@ async fn write_violations(
                     closed_value: None,
                     close_reason: None,
                     detected_at: now,
+                    attention: Attention::default(),
                 };
                 if is_over {
                     opening::open_unannounced(connection, violation).await?;

@@ -24,6 +24,8 @@ pub struct ViolationFilter {
     pub threshold_ids: Vec<i64>,
     /// Open or closed now.
     pub is_open: Option<bool>,
+    /// Acknowledged or not.
+    pub is_acknowledged: Option<bool>,
 }
 
 /// Machines that have certain labels: those of some hosts, and some containers of other hosts.
@@ -187,11 +189,12 @@ impl ViolationFilter {
                 }
             };
         }
-        match self.is_open {
-            Some(true) => all.and("closed_at IS NULL", []),
-            Some(false) => all.and("closed_at IS NOT NULL", []),
+        let is_there = [("closed_at", self.is_open.map(|is_open| !is_open)), ("acknowledged_at", self.is_acknowledged)];
+        is_there.into_iter().fold(all, |all, (column, is_there)| match is_there {
+            Some(true) => all.and(&format!("{column} IS NOT NULL"), []),
+            Some(false) => all.and(&format!("{column} IS NULL"), []),
             None => all,
-        }
+        })
     }
 }
 

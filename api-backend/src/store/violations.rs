@@ -5,11 +5,11 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{Connection, MAX_BOUND_VALUES, Result, StoreError, inserted_id, placeholders};
 use crate::thresholds::evaluator::{CloseReason, SeriesKey};
-use crate::violation::Violation;
+use crate::violation::{Acknowledgement, Attention, Violation};
 
 pub(super) const COLUMNS: &str = "violation_id, machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
                        threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, closed_at, closed_value, close_reason, \
-                       detected_at";
+                       detected_at, acknowledged_at, acknowledged_by, acknowledged_comment";
 
 /// Stores a violation and returns its id; `id` of the argument is not looked at.
 pub async fn insert(connection: &mut Connection, violation: &Violation) -> Result<i64> {
@@ -60,6 +60,14 @@ fn bind_key<'q>(query: Query<'q>, key: &'q SeriesKey, opened_at: i64) -> Query<'
     query.bind(key.machine_id).bind(key.threshold_id).bind(&key.device).bind(opened_at)
 }
 
+/// Notes that somebody saw a violation, or that nobody did after all. Whether it is there.
+pub async fn acknowledge(connection: &mut Connection, id: i64, acknowledged: Option<&Acknowledgement>) -> Result<bool> {
+    let sql = "UPDATE violations SET acknowledged_at = ?, acknowledged_by = ?, acknowledged_comment = ? WHERE violation_id = ?";
+    let query = sqlx::query(sql).bind(acknowledged.map(|known| known.at));
+    let query = query.bind(acknowledged.and_then(|known| known.by.as_ref())).bind(acknowledged.map(|known| &known.comment));
+    Ok(query.bind(id).execute(connection).await?.rows_affected() == 1)
+}
+
 /// One violation.
 pub async fn get(connection: &mut Connection, id: i64) -> Result<Option<Violation>> {
     let sql = format!("SELECT {COLUMNS} FROM violations WHERE violation_id = ?");
@@ -107,5 +115,12 @@ pub(super) fn violation(row: &AnyRow) -> Result<Violation> {
         closed_value: row.try_get("closed_value")?,
         close_reason: row.try_get("close_reason")?,
         detected_at: row.try_get("detected_at")?,
+        attention: Attention { acknowledged: acknowledgement(row)? },
     })
+}
+
+fn acknowledgement(row: &AnyRow) -> Result<Option<Acknowledgement>> {
+    let Some(at) = row.try_get("acknowledged_at")? else { return Ok(None) };
+    let comment: Option<String> = row.try_get("acknowledged_comment")?;
+    Ok(Some(Acknowledgement { at, by: row.try_get("acknowledged_by")?, comment: comment.unwrap_or_default() }))
 }

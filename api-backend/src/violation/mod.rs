@@ -59,6 +59,28 @@ pub struct Violation {
     /// When the backend learnt of it: later than `opened_at` by the way of the report, or by an outage.
     #[serde(serialize_with = "time::serialize")]
     pub detected_at: i64,
+    /// Who cares for it, and who should not be told.
+    #[serde(flatten)]
+    pub attention: Attention,
+}
+
+/// What people did about a violation; nothing when it opens.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Attention {
+    /// Somebody saw it.
+    pub acknowledged: Option<Acknowledgement>,
+}
+
+/// That somebody saw a violation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Acknowledgement {
+    /// When.
+    #[serde(serialize_with = "time::serialize")]
+    pub at: i64,
+    /// Who, if they gave a name.
+    pub by: Option<String>,
+    /// What they had to say.
+    pub comment: String,
 }
 
 /// Ids are opaque texts outside.

@@ -44,6 +44,6 @@ pub(crate) async fn close(
     Ok(())
 }
 
-fn event(name: &'static str, violation: &Violation) -> NewEvent {
+pub(crate) fn event(name: &'static str, violation: &Violation) -> NewEvent {
     NewEvent { topic: "violations", name, machine_id: violation.machine_id, body: violation.to_json() }
 }

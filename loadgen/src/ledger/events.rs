@@ -24,7 +24,7 @@ pub(super) struct Findings {
     /// Not what the table has under this id.
     different: u64,
     resyncs: u64,
-    /// Violations that are announced as open or closed more than once.
+    /// Violations that are announced as open, silenced or closed more than once.
     announced_twice: u64,
 }
 
@@ -89,13 +89,16 @@ pub(super) fn have_reached(id: i64, streams: &[PathBuf]) -> anyhow::Result<bool>
     Ok(true)
 }
 
+/// What is told of a violation once at most; it may be acknowledged more often.
+const ANNOUNCEMENTS: [&str; 3] = ["violation.opened", "violation.silenced", "violation.closed"];
+
 fn announcements(table: &[StoredEvent], findings: &mut Findings) -> anyhow::Result<()> {
     #[derive(Deserialize)]
     struct Violation {
         id: String,
     }
     let mut announced = BTreeMap::new();
-    for event in table.iter().filter(|event| event.name.starts_with("violation.")) {
+    for event in table.iter().filter(|event| ANNOUNCEMENTS.contains(&event.name.as_str())) {
         let violation: Violation =
             serde_json::from_str(&event.body).with_context(|| format!("read the body of event {}", event.id))?;
         if let Some(before) = announced.insert((event.name.clone(), violation.id.clone()), event.id) {
