@@ -10,6 +10,7 @@ mod head;
 mod known;
 mod plan;
 pub mod removal;
+pub mod replay;
 mod report_state;
 pub mod rollup;
 mod scale;

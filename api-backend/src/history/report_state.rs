@@ -36,6 +36,16 @@ impl Tables {
         let bit = |(number, subject)| u8::from(has(subject)) << number;
         Tables(TABLES.iter().enumerate().map(bit).fold(0, |all, bit| all | bit))
     }
+
+    /// Whether the report has the table of a subject; the host itself has none.
+    pub(super) fn has(self, subject: Subject) -> bool {
+        TABLES.iter().position(|table| *table == subject).is_some_and(|number| self.0 & (1 << number) != 0)
+    }
+
+    /// Names of the tables.
+    pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
+        TABLES.into_iter().filter(move |subject| self.has(*subject)).filter_map(Subject::table)
+    }
 }
 
 impl ReportState {
@@ -89,5 +99,7 @@ mod tests {
         let report = include_bytes!("../../../wire-model/golden/host-report.json");
         let tables = Tables::of(&serde_json::from_slice(report).unwrap());
         assert_eq!(tables, Tables(0b1_0101));
+        assert_eq!(tables.names().collect::<Vec<_>>(), ["filesystem", "network", "container"]);
+        assert!(tables.has(Subject::Container) && !tables.has(Subject::Disk) && !tables.has(Subject::Host));
     }
 }

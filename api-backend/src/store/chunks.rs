@@ -89,19 +89,37 @@ pub async fn of_machine(
     machine_id: i64,
     parts: &[RangeInclusive<i64>],
 ) -> Result<Vec<(i64, Vec<u8>)>> {
+    let chunks = of_machines(connection, resolution, starts, host_key, Some(machine_id), parts).await?;
+    Ok(chunks.into_iter().map(|(start_at, _, data)| (start_at, data)).collect())
+}
+
+/// As [`of_machine`], of one machine of a host or of all: start, machine and data, by start, machine and part.
+pub async fn of_machines(
+    connection: &mut Connection,
+    resolution: Resolution,
+    starts: &[i64],
+    host_key: i64,
+    machine_id: Option<i64>,
+    parts: &[RangeInclusive<i64>],
+) -> Result<Vec<(i64, i64, Vec<u8>)>> {
     let mut chunks = Vec::new();
+    if parts.is_empty() {
+        return Ok(chunks);
+    }
     let of_parts = of_parts(parts);
+    let of_machine = if machine_id.is_some() { " AND machine_id = ?" } else { "" };
     for starts in starts.chunks(MAX_BOUND_VALUES) {
         // single places of the key, because between two stretches of one host stand those of all others
         let sql = format!(
-            "SELECT start_at, data FROM chunks WHERE resolution_ms = ? AND start_at IN ({}) AND host_key = ? AND machine_id = ? \
-             AND {of_parts} ORDER BY start_at, part",
+            "SELECT start_at, machine_id, data FROM chunks WHERE resolution_ms = ? AND start_at IN ({}) AND host_key = ?{of_machine} \
+             AND {of_parts} ORDER BY start_at, machine_id, part",
             placeholders(starts.len())
         );
         let query = starts.iter().fold(sqlx::query(AssertSqlSafe(sql)).bind(resolution.ms()), |query, start| query.bind(*start));
-        let query = bind_parts(query.bind(host_key).bind(machine_id), parts);
+        let query = machine_id.iter().fold(query.bind(host_key), |query, machine_id| query.bind(*machine_id));
+        let query = bind_parts(query, parts);
         for row in query.fetch_all(&mut *connection).await? {
-            chunks.push((row.try_get("start_at")?, row.try_get("data")?));
+            chunks.push((row.try_get("start_at")?, row.try_get("machine_id")?, row.try_get("data")?));
         }
     }
     Ok(chunks)
