@@ -1,8 +1,9 @@
 //! Stores reports, evaluates thresholds, answers REST and streams violations.
 //!
-//! `api/` (HTTP only) calls plain domain modules (`ingest`, `thresholds`, `history`, `live`, `upkeep`), and those call `store/`
+//! `api/` (HTTP only) calls plain domain modules (`ingest`, `thresholds`, `history`, `live`, `absence`, `upkeep`), and those call `store/`
 //! (all SQL). Knows nothing of Kafka: batches come over HTTP. Any number of backends may share one database.
 
+pub mod absence;
 pub mod api;
 mod config;
 pub mod history;
@@ -62,7 +63,7 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
     let ingest = Ingest::new(store.clone(), live.clone(), config.raw_retention_days);
     tasks.spawn("events", live::follow_events(store.clone(), live.clone(), newest, shutdown.clone()));
     tasks.spawn("values", live::follow_values(store.clone(), live.clone(), shutdown.clone()));
-    tasks.spawn("silent hosts", upkeep::announce_silent_hosts(store.clone(), live.clone(), shutdown.clone()));
+    tasks.spawn("absence", absence::watch(store.clone(), live.clone(), shutdown.clone()));
     let retention = upkeep::Retention { raw_days: config.raw_retention_days, rollup_days: config.rollup_retention_days };
     tasks.spawn("retention", upkeep::remove_old(store.clone(), retention, shutdown.clone()));
     let seal_after = Duration::from_secs(config.seal_after_seconds.into());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::store::events::NewEvent;
+use crate::store::hosts::HostRow;
 use crate::store::machines::MachineRow;
 use crate::thresholds::{Kind, Machine, OwnLabels, RUNNING_STATES, labels};
 use crate::time::rfc3339;
@@ -23,9 +24,9 @@ const LATE_MIN_MS: i64 = 5_000;
 pub enum Status {
     /// Reports in time.
     Up,
-    /// Its report is late.
+    /// Its host's report is late.
     Late,
-    /// Its host is silent.
+    /// Its host was called down.
     Down,
     /// A container that does not run.
     Stopped,
@@ -38,18 +39,23 @@ pub fn silence_ms(interval_ms: i64) -> i64 {
     (interval_ms * DOWN_INTERVALS).max(DOWN_MIN_MS)
 }
 
-/// Status of a machine whose host's newest report came `silent_ms` ago.
-pub fn status(machine: &MachineRow, silent_ms: i64, interval_ms: i64) -> Status {
+/// How long a host may be silent before its report counts as late.
+pub fn late_ms(interval_ms: i64) -> i64 {
+    (interval_ms * LATE_INTERVALS).max(LATE_MIN_MS)
+}
+
+/// Status of a machine of a host. Whether that is down is not seen here: its silence may be the pipeline's.
+pub fn status(machine: &MachineRow, host: &HostRow, now: i64) -> Status {
     if machine.gone_at.is_some() {
         return Status::Gone;
     }
-    if silent_ms > silence_ms(interval_ms) {
+    if host.is_down {
         return Status::Down;
     }
     if !is_running(machine) {
         return Status::Stopped;
     }
-    if silent_ms > (interval_ms * LATE_INTERVALS).max(LATE_MIN_MS) { Status::Late } else { Status::Up }
+    if now - host.last_received_at > late_ms(host.interval_ms) { Status::Late } else { Status::Up }
 }
 
 /// Whether it is there and has processes, as far as its newest report says.
@@ -101,18 +107,35 @@ mod tests {
 
     #[test]
     fn the_status_follows_silence_and_state() {
-        let check = |kind, state, gone_at, silent_ms, interval_ms, expected| {
-            assert_eq!(status(&machine(kind, state, gone_at), silent_ms, interval_ms), expected, "{state} {silent_ms}");
+        let check = |kind, state, gone_at, (silent_ms, interval_ms, is_down): (i64, i64, bool), expected| {
+            let host = HostRow {
+                host_key: 1,
+                host_id: "x".to_owned(),
+                interval_ms,
+                last_report_at: 1,
+                last_received_at: 1,
+                last_epoch: 0,
+                last_seq: 0,
+                is_down,
+                inventory_version: 0,
+            };
+            assert_eq!(status(&machine(kind, state, gone_at), &host, 1 + silent_ms), expected, "{state} {silent_ms}");
         };
-        check(Kind::Host, "running", None, 5_000, 2_000, Status::Up);
-        check(Kind::Host, "running", None, 5_001, 2_000, Status::Late);
-        check(Kind::Host, "running", None, 10_000, 2_000, Status::Late);
-        check(Kind::Host, "running", None, 10_001, 2_000, Status::Down);
-        check(Kind::Host, "running", None, 120_000, 60_000, Status::Up);
-        check(Kind::Host, "running", None, 180_001, 60_000, Status::Down);
-        check(Kind::Container, "running", None, 0, 2_000, Status::Up);
-        check(Kind::Container, "exited", None, 0, 2_000, Status::Stopped);
-        check(Kind::Container, "exited", None, 10_001, 2_000, Status::Down);
-        check(Kind::Container, "running", Some(1), 0, 2_000, Status::Gone);
+        check(Kind::Host, "running", None, (5_000, 2_000, false), Status::Up);
+        check(Kind::Host, "running", None, (5_001, 2_000, false), Status::Late);
+        check(Kind::Host, "running", None, (60_000, 2_000, false), Status::Late);
+        check(Kind::Host, "running", None, (60_000, 2_000, true), Status::Down);
+        check(Kind::Host, "running", None, (120_000, 60_000, false), Status::Up);
+        check(Kind::Container, "running", None, (0, 2_000, false), Status::Up);
+        check(Kind::Container, "exited", None, (0, 2_000, false), Status::Stopped);
+        check(Kind::Container, "exited", None, (60_000, 2_000, false), Status::Stopped);
+        check(Kind::Container, "exited", None, (60_000, 2_000, true), Status::Down);
+        check(Kind::Container, "running", Some(1), (0, 2_000, false), Status::Gone);
+    }
+
+    #[test]
+    fn silence_and_lateness_are_counted_in_intervals() {
+        assert_eq!([2_000, 3_333, 3_334, 60_000].map(silence_ms), [10_000, 10_000, 10_002, 180_000]);
+        assert_eq!([2_000, 2_500, 2_501, 60_000].map(late_ms), [5_000, 5_000, 5_002, 120_000]);
     }
 }

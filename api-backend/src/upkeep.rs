@@ -1,81 +1,26 @@
-//! What a backend does without being asked: announce hosts that went silent, remove what is old. Every
-//! backend does all of it; the statements are such that two of them do no more than one.
+//! Removes what is old. Every backend does all of it; the statements are such that two of them do no more than one.
 
 use std::time::Duration;
 
 use service_runtime::Shutdown;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::history::day_of;
 use crate::history::removal::{Limits, Removal};
-use crate::live::Live;
-use crate::machine;
 use crate::store::retention::{self, STEP_ROWS};
 use crate::store::{self, Connection, Dialect, Store};
-use crate::thresholds::Kind;
 use crate::time::{DAY_MS, now_ms};
 
-const LOOK_FOR_SILENT_HOSTS: Duration = Duration::from_secs(1);
-/// After a start the consumers first bring what waited in Kafka: until then nobody is called down.
-const GRACE: Duration = Duration::from_secs(30);
 const REMOVE_OLD: Duration = Duration::from_secs(60);
 /// Pause between two steps of removal, so that ingest goes first.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 /// A round that takes longer waits for a connection that is dead; the next one goes on where it was.
-const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(60);
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long samples wait for being folded beyond their time: what cannot be in a week has to go.
 const GRACE_DAYS: u32 = 7;
 /// Days that the ledger is kept, if reports are not kept for longer: enough for a year against the year before, at one row a host and hour.
 pub(crate) const LEDGER_DAYS: i64 = 400;
-
-/// Announces hosts that went silent.
-pub async fn announce_silent_hosts(store: Store, live: Live, shutdown: Shutdown) -> anyhow::Result<()> {
-    tokio::select! {
-        () = shutdown.requested() => return Ok(()),
-        () = tokio::time::sleep(GRACE) => {}
-    }
-    let mut rounds = Rounds::every(LOOK_FOR_SILENT_HOSTS, shutdown.clone());
-    while rounds.next().await {
-        if let Err(error) = store::in_time(ANNOUNCE_TIMEOUT, announce(&store, &live, &shutdown)).await {
-            warn!(%error, "cannot look for silent hosts, trying again");
-        }
-    }
-    Ok(())
-}
-
-async fn announce(store: &Store, live: &Live, shutdown: &Shutdown) -> store::Result<()> {
-    let now = now_ms();
-    let silent = store::hosts::silent(&mut *store.read().await?, now).await?;
-    for host_id in silent {
-        // a whole room may have gone silent at once
-        if shutdown.is_requested() {
-            return Ok(());
-        }
-        if let Some(name) = store.with_patience(|| announce_one(store, &host_id, now)).await? {
-            live.wake();
-            info!(host_id, host_name = name, "host is silent");
-        }
-    }
-    Ok(())
-}
-
-/// Marks a host as down, unless somebody else did or it is back. Its name if it was this one.
-async fn announce_one(store: &Store, host_id: &str, now: i64) -> store::Result<Option<String>> {
-    let mut transaction = store.begin().await?;
-    if !store::hosts::mark_down(&mut transaction, host_id, now).await? {
-        return Ok(None);
-    }
-    let hosts = store::hosts::lock(&mut transaction, store.dialect(), &[host_id]).await?;
-    let Some(host) = hosts.first().map(|host| &host.row) else { return Ok(None) };
-    let machines = store::machines::present(&mut transaction, &[host.host_key]).await?;
-    let Some(row) = machines.iter().find(|row| row.kind == Kind::Host) else { return Ok(None) };
-    let event = machine::event("machine.down", row, &host.host_id, &row.name, "down", host.last_report_at);
-    store::events::append(&mut transaction, &[event], now).await?;
-    transaction.commit().await?;
-    Ok(Some(row.name.clone()))
-}
 
 /// For how many days what is kept.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,17 @@ use sqlx::AnyConnection;
 use support::{Backend, now_ms, on_every_database, report};
 use wire_model::HostReport;
 
+/// Back to the schema before rules on states.
+const UNDO_STATES: &[&str] = &[
+    "ALTER TABLE violations DROP COLUMN recovering_since",
+    "ALTER TABLE violations DROP COLUMN cause",
+    "DROP TABLE pipeline_state",
+    // the rules that 0001 made are 1 to 7
+    "DELETE FROM threshold_versions WHERE threshold_id > 7",
+    "DELETE FROM thresholds WHERE threshold_id > 7",
+    "DELETE FROM _sqlx_migrations WHERE version >= 8",
+];
+
 /// Back to the schema of 0005.
 const UNDO_RULES: &[&str] = &[
     "ALTER TABLE violations DROP COLUMN quantity",
@@ -70,7 +81,7 @@ async fn an_upgrade_calls_nothing_lost() {
         backend.stop().await;
         let mut connection = database.connect().await;
         store_whole(&mut connection, &reports.concat()).await;
-        for sql in UNDO_RULES.iter().chain(UNDO_HISTORY).chain(UNDO_LEDGER) {
+        for sql in UNDO_STATES.iter().chain(UNDO_RULES).chain(UNDO_HISTORY).chain(UNDO_LEDGER) {
             sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
         }
         // the clock of the other one was set back by five minutes: 110 and 111 came, and were not its newest by time
@@ -128,7 +139,7 @@ async fn an_upgrade_seals_the_reports_that_are_there() {
         backend.stop().await;
         let mut connection = database.connect().await;
         store_whole(&mut connection, &reports).await;
-        for sql in UNDO_RULES.iter().chain(UNDO_HISTORY) {
+        for sql in UNDO_STATES.iter().chain(UNDO_RULES).chain(UNDO_HISTORY) {
             sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
         }
         let backend = Backend::start_sealing(&database, 1).await;

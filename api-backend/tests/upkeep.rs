@@ -136,9 +136,9 @@ async fn a_silent_host_is_marked_once_and_comes_back() {
         let row = hosts::all(&mut store.read().await.unwrap()).await.unwrap().remove(0);
         let allowed = api_backend::machine::silence_ms(row.interval_ms);
         let mark = async |now: i64| {
-            let silent = hosts::silent(&mut store.read().await.unwrap(), now).await.unwrap();
+            let silent = hosts::silent(&mut store.read().await.unwrap(), now, 0).await.unwrap();
             let mut transaction = store.begin().await.unwrap();
-            let marked = hosts::mark_down(&mut transaction, "a", now).await.unwrap();
+            let marked = hosts::mark_down(&mut transaction, "a", now, 0).await.unwrap();
             transaction.commit().await.unwrap();
             assert_eq!(marked, silent == ["a"]);
             marked
@@ -166,7 +166,7 @@ async fn whatever_arrives_shows_that_a_host_is_alive_and_a_repetition_shows_noth
         let row = async || hosts::all(&mut store.read().await.unwrap()).await.unwrap().remove(0);
         let mark = async || {
             let mut transaction = store.begin().await.unwrap();
-            assert!(hosts::mark_down(&mut transaction, "a", i64::MAX / 2).await.unwrap());
+            assert!(hosts::mark_down(&mut transaction, "a", i64::MAX / 2, 0).await.unwrap());
             transaction.commit().await.unwrap();
         };
         mark().await;

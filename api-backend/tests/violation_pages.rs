@@ -61,6 +61,7 @@ fn violation(rng: &mut fastrand::Rng, number: i64) -> Violation {
         closed_at,
         closed_value: None,
         close_reason: closed_at.map(|_| "gone".to_owned()),
+        cause: None,
         detected_at: opened_at,
         attention: Attention::default(),
     }

@@ -27,6 +27,7 @@ mod status;
 mod token;
 mod topic;
 mod trial;
+mod waits;
 mod watchdog;
 
 use std::sync::atomic::AtomicU64;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use reqwest::StatusCode;
@@ -18,6 +18,7 @@ use crate::backend::{Backend, describe};
 use crate::offsets::{Led, Offsets};
 use crate::partition::Snapshot;
 use crate::stalls::Stalls;
+use crate::waits::Waits;
 
 /// The health check's name.
 const PARTITIONS_FLOW: &str = "partitions";
@@ -40,6 +41,7 @@ pub(crate) struct Reporter {
     stalls: Stalls,
     /// What was found the last time.
     before: Vec<Snapshot>,
+    waits: Waits,
     /// When the dead letters were counted, if they could be.
     counted_at: Option<Instant>,
     /// What went wrong the last time: said when it changes.
@@ -80,6 +82,7 @@ impl Reporter {
             health,
             stalls: Stalls::new(config.patience),
             before: Vec::new(),
+            waits: Waits::default(),
             counted_at: None,
             problem: None,
         })
@@ -109,6 +112,7 @@ impl Reporter {
         self.look_for_stalls(&snapshots, &answers);
         self.status.partitions =
             snapshots.iter().filter_map(|snapshot| partition_status(snapshot, &answers)).take(PARTITIONS).collect();
+        self.waits.correct(&mut self.status.partitions, now_ms());
         self.status.skipped = self.assignment.skipped.unconfirmed();
         self.status.dead_letters = answers.dead_letters.or(self.status.dead_letters);
         for partition in &self.status.partitions {
@@ -209,6 +213,12 @@ fn partition_status(snapshot: &Snapshot, answers: &Answers) -> Option<PartitionS
         // a producer may say anything, and no time of ours is that old
         waiting_since: snapshot.waiting_since.filter(|since| *since > 0),
     })
+}
+
+/// Unix ms; 0 before.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The machine's name, and something that no other start has.

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use self::Subject::{Container, Disk, Filesystem, Host, Network, Sensor};
+use self::Subject::{Container, Disk, Filesystem, Host, Network, Pipeline, Sensor};
 
 /// What a metric is a value of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -24,13 +24,15 @@ pub enum Subject {
     Sensor,
     /// One container.
     Container,
+    /// The way of all reports.
+    Pipeline,
 }
 
 impl Subject {
-    /// The report's table that carries it; `None` for the host itself.
+    /// The report's table that carries it; `None` for the host itself, and for what no report carries.
     pub fn table(self) -> Option<&'static str> {
         match self {
-            Host => None,
+            Host | Pipeline => None,
             Filesystem => Some("filesystem"),
             Disk => Some("disk"),
             Network => Some("network"),
@@ -175,7 +177,24 @@ pub const DERIVED: &[Metric] = &[
     derived("container.unhealthy", "1", Container, "1 while its health check fails"),
     derived("container.restarts", "{restart}", Container, "Restarts by the engine itself since the container was made"),
     derived("container.missing", "1", Container, "1 when it ran and is gone from its host's reports, for a day at most"),
+    derived(
+        HOST_MISSING,
+        "1",
+        Host,
+        "1 while nothing of it comes: for three intervals, at least 10 s, although the pipeline is on time",
+    ),
+    derived(
+        PIPELINE_LAG,
+        "s",
+        Pipeline,
+        "How far behind the way from Kafka to the backend is, or the way to Kafka of most hosts at once",
+    ),
 ];
+
+/// A host's silence.
+pub const HOST_MISSING: &str = "host.missing";
+/// The lateness of everything.
+pub const PIPELINE_LAG: &str = "pipeline.lag";
 
 /// The catalog's line for a metric, derived or not.
 pub fn find(name: &str) -> Option<&'static Metric> {

@@ -92,7 +92,7 @@ pub(super) async fn newest_report(connection: &mut Connection, host_key: i64) ->
 }
 
 fn status_of(machine: &MachineRow, host: &HostRow, now: i64) -> Status {
-    status(machine, now - host.last_received_at, host.interval_ms)
+    status(machine, host, now)
 }
 
 /// All that is known of some machines, with the values of their hosts' newest reports.

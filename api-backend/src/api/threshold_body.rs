@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use wire_model::catalog::{HOST_MISSING, PIPELINE_LAG};
 use wire_model::limits::{LABEL_CHARS, NAME_CHARS};
 use wire_model::{catalog, is_metric};
 
@@ -232,14 +233,20 @@ fn series_problem(rule: &Threshold) -> Option<String> {
     }
     let subject = catalog::find(&rule.metric).map(|metric| metric.subject);
     let of_container = subject == Some(catalog::Subject::Container);
-    if subject.is_some() && of_container != (rule.kind == Kind::Container) {
+    let kind = subject.map(|subject| match subject {
+        catalog::Subject::Container => Kind::Container,
+        catalog::Subject::Pipeline => Kind::Pipeline,
+        _ => Kind::Host,
+    });
+    if kind.map_or(rule.kind == Kind::Pipeline, |kind| kind != rule.kind) {
         return Some(format!("metric: {} is not a metric of a {}", rule.metric, rule.kind.as_str()));
     }
     let device = rule.device.as_deref()?;
     if !is_name(device) {
         return Some(format!("device: a device's name has 1 to {NAME_CHARS} characters and no space at its end"));
     }
-    (of_container || subject == Some(catalog::Subject::Host)).then(|| format!("device: {} is of the machine itself", rule.metric))
+    let of_machine = of_container || matches!(subject, Some(catalog::Subject::Host | catalog::Subject::Pipeline));
+    of_machine.then(|| format!("device: {} is of the machine itself", rule.metric))
 }
 
 fn condition_problem(rule: &Threshold) -> Option<String> {
@@ -252,6 +259,11 @@ fn condition_problem(rule: &Threshold) -> Option<String> {
     }
     if !needs_window && rule.window_seconds != 0 {
         return Some("window_seconds: the condition value looks at no window".to_owned());
+    }
+    if [HOST_MISSING, PIPELINE_LAG].contains(&rule.metric.as_str())
+        && (rule.quantity, rule.direction) != (Quantity::Value, Direction::Above)
+    {
+        return Some(format!("condition: {} can be above a value, nothing else", rule.metric));
     }
     if rule.quantity == Quantity::TimeUntilFull {
         if !FILLABLE.contains(&rule.metric.as_str()) {
@@ -297,6 +309,18 @@ mod tests {
         check_rule(|rule| rule.recovery_for_seconds = FOR_SECONDS_MAX, None);
         check_rule(|rule| rule.recovery_for_seconds = FOR_SECONDS_MAX + 1, Some("recovery_for_seconds"));
         check_rule(|rule| rule.kind = Kind::Container, Some("metric"));
+        check_rule(|rule| rule.kind = Kind::Pipeline, Some("metric"));
+        check_rule(|rule| rule.metric = PIPELINE_LAG.to_owned(), Some("metric"));
+        check_rule(|rule| (rule.kind, rule.metric, rule.device) = (Kind::Pipeline, PIPELINE_LAG.to_owned(), None), None);
+        check_rule(|rule| (rule.kind, rule.metric) = (Kind::Pipeline, "own.metric".to_owned()), Some("metric"));
+        check_rule(|rule| (rule.metric, rule.device) = (HOST_MISSING.to_owned(), None), None);
+        check_rule(
+            |rule| {
+                (rule.metric, rule.device) = (HOST_MISSING.to_owned(), None);
+                (rule.direction, rule.recovery_value) = (Direction::Below, 0.9);
+            },
+            Some("condition"),
+        );
         check_rule(|rule| rule.metric = "own.metric".to_owned(), None);
         check_rule(|rule| rule.metric = "metric".to_owned(), Some("metric"));
         check_rule(|rule| rule.metric = format!("a.{}", "x".repeat(NAME_CHARS - 2)), None);

@@ -11,6 +11,7 @@ use super::batch::{DecodedReport, RejectedReport};
 use super::body::Payloads;
 use super::inventory::{self, Inventory};
 use super::known::Known;
+use crate::absence;
 use crate::ledger::Counts;
 use crate::machine;
 use crate::store::events::NewEvent;
@@ -269,10 +270,11 @@ async fn advance(
     }
     if row.is_down && !reports.is_empty() {
         row.is_down = false;
-        let machine = machines.inventory(connection, row).await?.get(Kind::Host, "");
-        events.extend(
-            machine.map(|found| machine::event("machine.up", found, &row.host_id, &found.name, &found.state, row.last_report_at)),
-        );
+        if let Some(found) = machines.inventory(connection, row).await?.get(Kind::Host, "") {
+            let (name, state) = (&found.name, &found.state);
+            events.push(machine::event("machine.up", found, &row.host_id, name, state, row.last_report_at));
+            absence::is_back(connection, (&row.host_id, found), rules, now, events).await?;
+        }
     }
     host.evaluation = state.to_text();
     if !transitions.is_empty() {
@@ -329,6 +331,7 @@ async fn write_violations(
                     closed_at: None,
                     closed_value: None,
                     close_reason: None,
+                    cause: None,
                     detected_at: now,
                     attention: Attention::default(),
                 };

@@ -29,6 +29,7 @@ pub use clock::{CLOCK_BEHIND_MS, Clock};
 pub use forms::{FORMS_BYTES, Forms, Message};
 pub(crate) use inventory::describe;
 pub use name::ReportName;
+pub(crate) use rules::RuleCache;
 pub use times::SHIFT_MS_MAX;
 
 use self::apply::{Outcome, Part};
@@ -55,7 +56,7 @@ pub struct Ingest {
     clock: Arc<Clock>,
     retention_ms: i64,
     forms: Arc<Forms>,
-    rules: Arc<rules::RuleCache>,
+    rules: Arc<RuleCache>,
     known: Arc<known::Cache<Arc<known::Known>>>,
     stored_forms: Arc<known::Cache<body::StoredForm>>,
 }

@@ -8,11 +8,11 @@ use crate::thresholds::RuleSet;
 
 /// The newest rule set seen, with its version.
 #[derive(Debug, Default)]
-pub(super) struct RuleCache(Mutex<Option<(i64, Arc<RuleSet>)>>);
+pub(crate) struct RuleCache(Mutex<Option<(i64, Arc<RuleSet>)>>);
 
 impl RuleCache {
     /// The rules as this transaction sees them.
-    pub(super) async fn current(&self, connection: &mut Connection) -> Result<Arc<RuleSet>> {
+    pub(crate) async fn current(&self, connection: &mut Connection) -> Result<Arc<RuleSet>> {
         let version = counters::read(connection, Counter::ThresholdsVersion).await?;
         if let Some((cached, rules)) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner)
             && *cached == version

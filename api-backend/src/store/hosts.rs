@@ -40,7 +40,8 @@ pub struct LockedHost {
 const COLUMNS: &str =
     "host_key, host_id, interval_ms, last_report_at, last_received_at, last_epoch, last_seq, is_down, inventory_version";
 /// Host is silent for too long: three intervals, at least ten seconds. Keep in step with `machines::silence_ms`.
-const SILENT: &str = "is_down = 0 AND last_report_at > 0 AND last_received_at + \
+const SILENT: &str = "is_down = 0 AND last_report_at > 0 AND \
+                      (CASE WHEN last_received_at > ? THEN last_received_at ELSE ? END) + \
                       (CASE WHEN interval_ms * 3 > 10000 THEN interval_ms * 3 ELSE 10000 END) < ?";
 
 /// Locks the rows of `host_ids` (sorted, without doubles) in id order; of those that are not there yet, it creates what
@@ -151,16 +152,17 @@ pub async fn last_received(connection: &mut Connection, host_ids: &[&str]) -> Re
     Ok(query.fetch_one(connection).await?)
 }
 
-/// Ids of hosts that went silent and were not announced as down.
-pub async fn silent(connection: &mut Connection, now: i64) -> Result<Vec<String>> {
+/// Ids of hosts that are silent for too long as of `as_of`, and were not announced as down; silence counts from `since` on.
+pub async fn silent(connection: &mut Connection, as_of: i64, since: i64) -> Result<Vec<String>> {
     let sql = format!("SELECT host_id FROM hosts WHERE {SILENT} ORDER BY host_id");
-    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(now).fetch_all(connection).await?)
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(since).bind(since).bind(as_of).fetch_all(connection).await?)
 }
 
-/// Marks a host as down, unless somebody did or it reported again. Whether it did.
-pub async fn mark_down(connection: &mut Connection, host_id: &str, now: i64) -> Result<bool> {
+/// Marks such a host as down, unless somebody did or it reported again. Whether it did.
+pub async fn mark_down(connection: &mut Connection, host_id: &str, as_of: i64, since: i64) -> Result<bool> {
     let sql = format!("UPDATE hosts SET is_down = 1 WHERE host_id = ? AND {SILENT}");
-    Ok(sqlx::query(AssertSqlSafe(sql)).bind(host_id).bind(now).execute(connection).await?.rows_affected() == 1)
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(host_id).bind(since).bind(since).bind(as_of);
+    Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
 fn host(row: &AnyRow) -> Result<HostRow> {

@@ -42,7 +42,7 @@ pub struct MachineFilter {
     pub gone_since: Option<i64>,
 }
 
-const COLUMNS: &str = "machine_id, m.host_key, kind, identity, name, state, labels, facts, first_seen_at, gone_at";
+pub(super) const COLUMNS: &str = "machine_id, m.host_key, kind, identity, name, state, labels, facts, first_seen_at, gone_at";
 
 /// The rows of many keys, in no order, `at_once` keys a statement; `sql` is told how many.
 async fn of_keys<'q, K>(
@@ -202,7 +202,7 @@ pub async fn update(connection: &mut Connection, machine: &MachineRow) -> Result
     Ok(())
 }
 
-fn machine(row: &AnyRow) -> Result<MachineRow> {
+pub(super) fn machine(row: &AnyRow) -> Result<MachineRow> {
     Ok(MachineRow {
         machine_id: row.try_get("machine_id")?,
         host_key: row.try_get("host_key")?,

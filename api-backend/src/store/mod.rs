@@ -4,6 +4,7 @@
 //! a file here plus a migration in both folders of `migrations/`. Every statement runs on a connection that the caller
 //! chose, so that a transaction is visible where it begins.
 
+pub mod absences;
 pub mod chunks;
 mod connect;
 pub mod consumers;

@@ -9,21 +9,21 @@ use crate::violation::{Acknowledgement, Attention, Violation};
 
 pub(super) const COLUMNS: &str = "violation_id, machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
                        threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, closed_at, closed_value, close_reason, \
-                       detected_at, acknowledged_at, acknowledged_by, acknowledged_comment";
+                       cause, detected_at, acknowledged_at, acknowledged_by, acknowledged_comment";
 
 /// Stores a violation and returns its id; `id` of the argument is not looked at.
 pub async fn insert(connection: &mut Connection, violation: &Violation) -> Result<i64> {
     let sql = "INSERT INTO violations (machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
-               threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, detected_at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, cause, detected_at) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let query = sqlx::query(sql).bind(violation.machine_id).bind(&violation.machine_name).bind(&violation.host_id);
     let query = query.bind(&violation.host_name).bind(violation.kind.as_str()).bind(&violation.metric);
     let query = query.bind(violation.device.as_deref().unwrap_or_default().to_owned()).bind(violation.quantity.as_str());
     let query = query.bind(violation.direction.as_str());
     let query = query.bind(violation.severity.as_str()).bind(violation.threshold_id).bind(violation.threshold_version);
     let query = query.bind(violation.threshold_value);
-    let query =
-        query.bind(violation.opened_at).bind(violation.opened_value).bind(violation.peak_value).bind(violation.detected_at);
+    let query = query.bind(violation.opened_at).bind(violation.opened_value).bind(violation.peak_value);
+    let query = query.bind(violation.cause.clone()).bind(violation.detected_at);
     let result = query.execute(&mut *connection).await?;
     inserted_id(connection, &result).await
 }
@@ -114,6 +114,7 @@ pub(super) fn violation(row: &AnyRow) -> Result<Violation> {
         closed_at: row.try_get("closed_at")?,
         closed_value: row.try_get("closed_value")?,
         close_reason: row.try_get("close_reason")?,
+        cause: row.try_get("cause")?,
         detected_at: row.try_get("detected_at")?,
         attention: Attention { acknowledged: acknowledgement(row)? },
     })

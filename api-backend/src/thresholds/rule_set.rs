@@ -40,8 +40,8 @@ impl RuleSet {
 /// scope, unless its effect is none.
 pub fn in_force<'a>(
     candidates: &'a [Arc<Threshold>],
-    machine: &'a Machine,
-    device: Option<&'a str>,
+    machine: &Machine,
+    device: Option<&str>,
 ) -> impl Iterator<Item = &'a Arc<Threshold>> {
     let same = |one: &Threshold, other: &Threshold| {
         (one.quantity, one.direction, one.severity) == (other.quantity, other.direction, other.severity)

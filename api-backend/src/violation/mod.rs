@@ -56,6 +56,8 @@ pub struct Violation {
     pub closed_value: Option<f64>,
     /// `recovered`, `stopped`, `gone` or `threshold_changed`.
     pub close_reason: Option<String>,
+    /// Of a late pipeline: `consumer`, `broker`, `partition N` or `unknown`, as it was when it opened.
+    pub cause: Option<String>,
     /// When the backend learnt of it: later than `opened_at` by the way of the report, or by an outage.
     #[serde(serialize_with = "time::serialize")]
     pub detected_at: i64,

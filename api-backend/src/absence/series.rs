@@ -1,0 +1,107 @@
+//! One series that no report carries, and its violations.
+
+use super::course::{Seen, Stay, Step, step};
+use crate::store::absences::{self, OpenStay};
+use crate::store::events::NewEvent;
+use crate::store::{self, Connection};
+use crate::thresholds::evaluator::SeriesKey;
+use crate::thresholds::{Kind, Threshold};
+use crate::violation::opening::{self, Closing};
+use crate::violation::{Attention, Violation};
+
+/// What a violation says of whom it is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) kind: Kind,
+    pub(super) machine_id: i64,
+    pub(super) machine_name: &'a str,
+    pub(super) host_id: &'a str,
+    pub(super) host_name: &'a str,
+}
+
+/// What is to be done: of which rule, with which violation.
+#[derive(Clone, Debug)]
+pub(super) struct Due<'a> {
+    threshold_id: i64,
+    rule: Option<&'a Threshold>,
+    stay: Option<Stay>,
+    seen: Seen,
+    step: Step,
+}
+
+/// What is to be done about a machine, by the rules in force for it and its open violations.
+pub(super) fn due<'a>(
+    in_force: &[&'a Threshold],
+    machine_id: i64,
+    open: &[OpenStay],
+    seen: impl Fn(&Threshold) -> Seen,
+    now: i64,
+) -> Vec<Due<'a>> {
+    let stay_of =
+        |id: i64| open.iter().find(|(machine, rule, _)| (*machine, *rule) == (machine_id, id)).map(|(_, _, stay)| *stay);
+    let by_rule = in_force.iter().filter_map(|rule| {
+        let (stay, seen) = (stay_of(rule.id), seen(rule));
+        Some(Due { threshold_id: rule.id, rule: Some(rule), stay, seen, step: step(Some(rule), seen, stay)? })
+    });
+    let without = open.iter().filter(|(machine, id, _)| *machine == machine_id && !in_force.iter().any(|rule| rule.id == *id));
+    let without = without.filter_map(|(_, id, stay)| {
+        let seen = Seen { now, value: 0.0, beyond_since: None };
+        Some(Due { threshold_id: *id, rule: None, stay: Some(*stay), seen, step: step(None, seen, Some(*stay))? })
+    });
+    by_rule.chain(without).collect()
+}
+
+impl Due<'_> {
+    pub(super) fn opens(&self) -> bool {
+        matches!(self.step, Step::Open(_))
+    }
+
+    /// Writes it down. The caller holds whatever keeps others from doing so.
+    pub(super) async fn write(
+        &self,
+        connection: &mut Connection,
+        subject: Subject<'_>,
+        cause: Option<String>,
+        events: &mut Vec<NewEvent>,
+    ) -> store::Result<()> {
+        let key = SeriesKey { machine_id: subject.machine_id, threshold_id: self.threshold_id, device: String::new() };
+        match (self.step, self.stay, self.rule) {
+            (Step::Open(at), _, Some(rule)) => {
+                let opened_at = at.max(absences::not_before(connection, &key).await?);
+                let violation = Violation {
+                    id: 0,
+                    machine_id: subject.machine_id,
+                    machine_name: subject.machine_name.to_owned(),
+                    host_id: subject.host_id.to_owned(),
+                    host_name: subject.host_name.to_owned(),
+                    kind: subject.kind,
+                    metric: rule.metric.clone(),
+                    device: None,
+                    quantity: rule.quantity,
+                    direction: rule.direction,
+                    severity: rule.severity,
+                    threshold_id: rule.id,
+                    threshold_version: rule.version,
+                    threshold_value: rule.value,
+                    opened_at,
+                    opened_value: self.seen.value,
+                    peak_value: self.seen.value,
+                    closed_at: None,
+                    closed_value: None,
+                    close_reason: None,
+                    cause,
+                    detected_at: self.seen.now,
+                    attention: Attention::default(),
+                };
+                opening::open(connection, violation, events).await
+            }
+            (Step::Worsen(peak), Some(stay), _) => store::violations::set_peak(connection, &key, stay.opened_at, peak).await,
+            (Step::Recover(since), Some(stay), _) => absences::set_recovering(connection, &key, stay.opened_at, since).await,
+            (Step::Close { at, value, reason }, Some(stay), _) => {
+                opening::close(connection, (&key, stay.opened_at), Closing { at, value, reason }, events).await
+            }
+            // no rule opens without being there, and nothing else happens to what is not open
+            (Step::Open(_), _, None) | (_, None, _) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+-- What no report carries: silent hosts and a late pipeline; and rules on the states of machines. sqlite/ says what each column means.
+
+-- Columns are added when they are not there: this may be repeated after it was cut off.
+SET @is_new = (SELECT COUNT(*) = 0 FROM information_schema.columns
+               WHERE table_schema = DATABASE() AND table_name = 'violations' AND column_name = 'cause');
+SET @change = IF(@is_new,
+    'ALTER TABLE violations
+         ADD COLUMN cause VARCHAR(64) NULL,
+         ADD COLUMN recovering_since BIGINT NULL',
+    'DO 0');
+PREPARE change_violations FROM @change;
+EXECUTE change_violations;
+DEALLOCATE PREPARE change_violations;
+
+CREATE TABLE IF NOT EXISTS pipeline_state (
+    id SMALLINT NOT NULL PRIMARY KEY,
+    late_since BIGINT NULL,
+    on_time_since BIGINT NOT NULL,
+    waiting TEXT NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+INSERT IGNORE INTO pipeline_state (id, late_since, on_time_since, waiting) VALUES (1, NULL, 0, '[]');
+
+-- Defaults that an operator may change or delete; they do not come back. What is there already is left alone.
+INSERT INTO thresholds
+    (version, kind, machine_id, metric, device, quantity, window_seconds, direction, value, recovery_value, for_seconds, recovery_for_seconds,
+     severity, enabled, note)
+SELECT 1, kind, NULL, metric, NULL, quantity, window_seconds, direction, value, recovery_value, for_seconds, recovery_for_seconds,
+    severity, 1, note
+FROM (
+    SELECT 'host' AS kind, 'host.missing' AS metric, 'value' AS quantity, 0 AS window_seconds, 'above' AS direction, 0 AS value, 0 AS recovery_value, 0 AS for_seconds, 0 AS recovery_for_seconds, 'critical' AS severity,
+        'Nothing of the host comes, although the pipeline is on time: its power, its network or its collector.' AS note
+    UNION ALL SELECT 'pipeline', 'pipeline.lag', 'value', 0, 'above', 30, 10, 10, 30, 'critical',
+        'Reports are held up, so that nobody knows what hosts do: the cause says where.'
+    UNION ALL SELECT 'container', 'container.exit_code', 'value', 0, 'above', 0, 0, 0, 0, 'warning',
+        'The container ended with an exit code other than 0.'
+    UNION ALL SELECT 'container', 'container.oom_killed', 'value', 0, 'above', 0, 0, 0, 0, 'critical',
+        'Memory ran out: the container was ended for it, or a process in it.'
+    UNION ALL SELECT 'container', 'container.unhealthy', 'value', 0, 'above', 0, 0, 0, 0, 'warning',
+        'The container''s own health check fails.'
+    UNION ALL SELECT 'container', 'container.stopped', 'value', 0, 'above', 0, 0, 0, 0, 'info',
+        'The container does not run, and nothing says that it failed.'
+    UNION ALL SELECT 'container', 'container.missing', 'value', 0, 'above', 0, 0, 0, 0, 'info',
+        'The container was removed while its host goes on.'
+    UNION ALL SELECT 'host', 'collector.spool.age', 'value', 0, 'above', 60, 30, 0, 30, 'warning',
+        'The collector cannot hand on its reports: they wait on the host''s disk.'
+) seeds
+WHERE NOT EXISTS (
+    SELECT 1 FROM thresholds t
+    WHERE t.kind = seeds.kind COLLATE utf8mb4_bin AND t.machine_id IS NULL AND t.labels = '{}' AND t.metric = seeds.metric COLLATE utf8mb4_bin AND t.device IS NULL
+        AND t.quantity = seeds.quantity COLLATE utf8mb4_bin AND t.direction = seeds.direction COLLATE utf8mb4_bin AND t.severity = seeds.severity COLLATE utf8mb4_bin
+);
+
+INSERT INTO threshold_versions
+    (threshold_id, version, changed_at, changed_by, is_deleted, kind, machine_id, labels, metric, device, quantity, window_seconds, direction,
+     value, recovery_value, for_seconds, recovery_for_seconds, severity, effect, enabled, note)
+SELECT threshold_id, version, 0, NULL, 0, kind, machine_id, labels, metric, device, quantity, window_seconds, direction,
+       value, recovery_value, for_seconds, recovery_for_seconds, severity, effect, enabled, note
+FROM thresholds t
+WHERE NOT EXISTS (SELECT 1 FROM threshold_versions v WHERE v.threshold_id = t.threshold_id);
+
+-- Whoever has the rules of before reads them again.
+UPDATE counters SET value = value + 1 WHERE name = 'thresholds_version';
