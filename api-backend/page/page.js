@@ -81,8 +81,9 @@ function draw() {
     element("machine-count").textContent = shown.length;
     fill("machines", shown.map(machineRow), 8, "No machine has reported yet.");
     const violations = [...open.values()].sort((one, other) => other.opened_at.localeCompare(one.opened_at));
-    element("open-count").textContent = violations.length;
-    document.title = violations.length ? `(${violations.length}) server-monitoring` : "server-monitoring";
+    const told = violations.filter((one) => !one.silenced).length;
+    element("open-count").textContent = told === violations.length ? told : `${told} (${violations.length - told} silenced)`;
+    document.title = told ? `(${told}) server-monitoring` : "server-monitoring";
     fill("open", violations.map((one) => row([
       [one.severity, one.severity], [named(one), "name"], [metric(one), "name"], [number(one.metric, one.peak_value), "number"],
       [`${one.direction} ${number(one.metric, one.threshold_value)}`, "number"], [time(one.opened_at)],
@@ -122,6 +123,8 @@ function follow() {
     if (stream.readyState === EventSource.CLOSED) setTimeout(comeBack, 1000 + Math.random() * 4000);
   };
   on("violation.opened", (violation) => { open.set(violation.id, violation); draw(); });
+  on("violation.silenced", (violation) => { open.set(violation.id, violation); draw(); });
+  on("violation.acknowledged", (violation) => { if (open.has(violation.id)) open.set(violation.id, violation); });
   on("violation.closed", (violation) => { open.delete(violation.id); draw(); });
   on("machine.up", (event) => reload(event.machine_id));
   on("machine.down", (event) => reload(event.machine_id));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::store::machines::MachineRow;
 use crate::store::violation_filter::Labelled;
 use crate::store::{self, Connection, Result};
-use crate::thresholds::Kind;
+use crate::thresholds::{Kind, OwnLabels, labels};
 
 /// A label that a machine may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,31 @@ pub async fn labelled(connection: &mut Connection, labels: &[Label]) -> Result<L
     let mut host_ids: Vec<_> = store::hosts::ids(connection, &host_keys).await?.into_iter().map(|(_, id)| id).collect();
     host_ids.sort_unstable();
     Ok(Labelled { host_ids, machine_ids })
+}
+
+/// The labels of machines as rules see them, as they were last described; those of forgotten machines are not there.
+pub async fn labels_of(connection: &mut Connection, machine_ids: &[i64]) -> Result<HashMap<i64, BTreeMap<String, String>>> {
+    let mut ids = machine_ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let rows = store::machines::of_ids(connection, &ids).await?;
+    let mut host_keys: Vec<i64> = rows.iter().map(|row| row.host_key).collect();
+    host_keys.sort_unstable();
+    host_keys.dedup();
+    let names: Vec<_> = host_keys.iter().map(|host_key| (*host_key, Kind::Host, "")).collect();
+    let hosts = store::machines::named(connection, &names).await?;
+    let hosts: HashMap<i64, &MachineRow> = hosts.iter().map(|row| (row.host_key, row)).collect();
+    Ok(rows.iter().map(|row| (row.machine_id, gathered(row, hosts.get(&row.host_key).copied()))).collect())
+}
+
+fn gathered(row: &MachineRow, host: Option<&MachineRow>) -> BTreeMap<String, String> {
+    let texts = |labels: &str| serde_json::from_str::<BTreeMap<String, String>>(labels).unwrap_or_default();
+    let (host_name, host_labels) = host.map(|host| (host.name.as_str(), texts(&host.labels))).unwrap_or_default();
+    let facts: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
+    let own = texts(&row.labels);
+    let container =
+        (row.kind != Kind::Host).then(|| OwnLabels { name: &row.name, image: facts["image"].as_str(), labels: Some(&own) });
+    labels(host_name, &host_labels, container)
 }
 
 /// Keys of hosts that have all labels, and ids of containers of other hosts that have all with their hosts' help. `rows` has each machine that has any.

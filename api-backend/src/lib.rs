@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod live;
 pub mod machine;
 pub mod pipeline;
+pub mod silence;
 pub mod store;
 pub mod thresholds;
 pub mod time;
@@ -63,7 +64,9 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
     let ingest = Ingest::new(store.clone(), live.clone(), config.raw_retention_days);
     tasks.spawn("events", live::follow_events(store.clone(), live.clone(), newest, shutdown.clone()));
     tasks.spawn("values", live::follow_values(store.clone(), live.clone(), shutdown.clone()));
+    let silences = ingest.silences();
     tasks.spawn("absence", absence::watch(store.clone(), live.clone(), shutdown.clone()));
+    tasks.spawn("silences", silence::ending::announce_after_silences(store.clone(), live.clone(), silences, shutdown.clone()));
     let retention = upkeep::Retention { raw_days: config.raw_retention_days, rollup_days: config.rollup_retention_days };
     tasks.spawn("retention", upkeep::remove_old(store.clone(), retention, shutdown.clone()));
     let seal_after = Duration::from_secs(config.seal_after_seconds.into());

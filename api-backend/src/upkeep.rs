@@ -64,6 +64,7 @@ async fn remove(store: &Store, retention: Retention, shutdown: &Shutdown) -> sto
             tokio::time::sleep(BETWEEN_STEPS).await;
         }
     }
+    store.change(|connection| Box::pin(store::silences::remove_ended(connection, before))).await?;
     let ledger_before = before.min(now_ms() - LEDGER_DAYS * DAY_MS);
     while store.change(|connection| Box::pin(retention::remove_ledger_hour(connection, ledger_before))).await? {
         if shutdown.is_requested() {

@@ -35,6 +35,24 @@ const UNDO_RULES: &[&str] = &[
     "DELETE FROM _sqlx_migrations WHERE version = 6",
 ];
 
+/// Back to the schema of 0006, on SQLite and on MySQL.
+fn undo_quiet(url: &str) -> Vec<String> {
+    let indices = ["open", "span", "host", "metric", "severity"];
+    let drop_index = |name: &str| match url.starts_with("sqlite") {
+        true => format!("DROP INDEX violations_{name}"),
+        false => format!("DROP INDEX violations_{name} ON violations"),
+    };
+    let columns = ["span", "acknowledged_at", "acknowledged_by", "acknowledged_comment", "announced_at", "silence_id"];
+    let drop_column = |name: &str| format!("ALTER TABLE violations DROP COLUMN {name}");
+    let rest = [
+        "CREATE INDEX violations_closed ON violations (closed_at)",
+        "DROP TABLE silences",
+        "DELETE FROM counters WHERE name = 'silences_version'",
+        "DELETE FROM _sqlx_migrations WHERE version = 7",
+    ];
+    indices.map(drop_index).into_iter().chain(columns.map(drop_column)).chain(rest.map(str::to_owned)).collect()
+}
+
 /// From there to that of 0002, which did nothing but make the same tables without these. Before that all reports must be whole.
 const UNDO_HISTORY: &[&str] = &[
     "DROP TABLE forms",
@@ -150,6 +168,42 @@ async fn an_upgrade_seals_the_reports_that_are_there() {
         })
         .await;
         assert_eq!(series(&backend).await, before);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upgrade_announces_nothing_again() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        backend.only_thresholds(&[support::cpu_rule(0.5, 0.5, 0)]).await;
+        let start = now_ms() - 60_000;
+        backend.ingest(&[report("open", start, 0.9, &[]), report("closed", start, 0.9, &[])]).await;
+        backend.ingest(&[report("closed", start + 2_000, 0.1, &[])]).await;
+        backend.stop().await;
+        let mut connection = database.connect().await;
+        for sql in undo_quiet(&database.url) {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        }
+        let backend = Backend::start(&database).await;
+        let all = backend.items("/violations?sort=opened_at&from=2026-01-01").await;
+        assert_eq!(all.len(), 2);
+        assert_eq!(backend.items("/violations?state=open").await[0]["announced_at"], all[0]["detected_at"]);
+        // one that has to be announced shows that all were looked at
+        let ends_at = api_backend::time::rfc3339(now_ms() + 60_000);
+        let silence = serde_json::json!({"scope": {"host_id": "new"}, "ends_at": ends_at, "comment": "x"});
+        let (status, silence) = backend.call(Method::POST, "/silences", Some(&silence)).await;
+        assert_eq!(status, StatusCode::CREATED);
+        backend.ingest(&[report("new", start, 0.9, &[])]).await;
+        let path = format!("/silences/{}", silence["id"].as_str().unwrap());
+        assert_eq!(backend.call(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+        let sql = "SELECT COUNT(*) FROM events WHERE name = 'violation.opened'";
+        support::eventually("the new one is announced", async || {
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut connection).await.unwrap() >= 3
+        })
+        .await;
+        assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut connection).await.unwrap(), 3);
         backend.stop().await;
     })
     .await;

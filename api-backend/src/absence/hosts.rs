@@ -13,6 +13,7 @@ use super::Watch;
 use super::course::Seen;
 use super::series::{Due, Subject, due};
 use crate::machine::{self, silence_ms};
+use crate::silence::Silences;
 use crate::store::absences::{self, MissedHost, OpenStay};
 use crate::store::events::{self, NewEvent};
 use crate::store::machines::MachineRow;
@@ -55,7 +56,7 @@ pub(super) async fn settle(watch: &Watch, rules: &RuleSet, time: Time, shutdown:
             return Ok(());
         }
         if !due_of(&host, rules, &open, time)?.is_empty() {
-            store.with_patience(|| write(store, rules, &host.host_id, time)).await?;
+            store.with_patience(|| write(watch, rules, &host.host_id, time)).await?;
             watch.live.wake();
         }
     }
@@ -79,7 +80,8 @@ async fn call_down(store: &Store, host_id: &str, as_of: i64, time: Time) -> stor
 }
 
 /// Under the host's lock, by what is the case then.
-async fn write(store: &Store, rules: &RuleSet, host_id: &str, time: Time) -> store::Result<()> {
+async fn write(watch: &Watch, rules: &RuleSet, host_id: &str, time: Time) -> store::Result<()> {
+    let store = &watch.store;
     let mut transaction = store.begin().await?;
     store::hosts::lock(&mut transaction, store.dialect(), &[host_id]).await?;
     let missed = absences::missed(&mut transaction, HOST_MISSING, Some(host_id)).await?;
@@ -87,7 +89,7 @@ async fn write(store: &Store, rules: &RuleSet, host_id: &str, time: Time) -> sto
     let open = absences::open_stays(&mut transaction, HOST_MISSING, Some(host.machine.machine_id)).await?;
     let mut events = Vec::new();
     for due in due_of(host, rules, &open, time)? {
-        due.write(&mut transaction, subject(&host.host_id, &host.machine), None, &mut events).await?;
+        due.write(&mut transaction, &watch.silences, subject(&host.host_id, &host.machine), None, &mut events).await?;
     }
     events::append(&mut transaction, &events, time.now).await?;
     Ok(transaction.commit().await?)
@@ -118,7 +120,7 @@ fn subject<'a>(host_id: &'a str, machine: &'a MachineRow) -> Subject<'a> {
 pub(crate) async fn is_back(
     connection: &mut Connection,
     (host_id, machine): (&str, &MachineRow),
-    rules: &RuleSet,
+    (rules, silences): (&RuleSet, &Silences),
     now: i64,
     events: &mut Vec<NewEvent>,
 ) -> store::Result<()> {
@@ -128,7 +130,7 @@ pub(crate) async fn is_back(
     let known: Vec<&Threshold> = known.map(AsRef::as_ref).collect();
     let seen = Seen { now, value: 0.0, beyond_since: None };
     for due in due(&known, machine.machine_id, &open, |_| seen, now) {
-        due.write(connection, subject(host_id, machine), None, events).await?;
+        due.write(connection, silences, subject(host_id, machine), None, events).await?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use self::lateness::{Evidence, Verdict};
 use crate::ingest::RuleCache;
 use crate::live::Live;
 use crate::pipeline::PARTITION_FORGOTTEN_MS;
+use crate::silence::Silences;
 use crate::store::{self, Connection, Store, absences, consumers};
 use crate::time::now_ms;
 use crate::upkeep::Rounds;
@@ -82,12 +83,13 @@ pub struct Watch {
     store: Store,
     live: Live,
     rules: Arc<RuleCache>,
+    silences: Silences,
 }
 
 impl Watch {
     /// On this database; `live` is woken when there is something to tell.
     pub fn new(store: Store, live: Live) -> Watch {
-        Watch { store, live, rules: Arc::default() }
+        Watch { store, live, rules: Arc::default(), silences: Silences::default() }
     }
 
     /// Looks once.

@@ -10,7 +10,7 @@ use super::course::Seen;
 use super::lateness::Verdict;
 use super::series::{Subject, due};
 use crate::store::absences::{self, OpenStay, PipelineRow};
-use crate::store::{self, Store, events};
+use crate::store::{self, events};
 use crate::thresholds::{Kind, Machine, RuleSet, Threshold, in_force};
 
 /// Stands in for the machine's number, which is above 0.
@@ -30,7 +30,7 @@ pub(super) async fn settle(watch: &Watch, rules: &RuleSet, verdict: Verdict, now
     if !needs(&row, rules, &open, verdict, now) {
         return Ok(row.on_time_since);
     }
-    let row = store.with_patience(|| write(store, rules, verdict, now)).await?;
+    let row = store.with_patience(|| write(watch, rules, verdict, now)).await?;
     watch.live.wake();
     Ok(row.on_time_since)
 }
@@ -42,7 +42,8 @@ fn needs(row: &PipelineRow, rules: &RuleSet, open: &[OpenStay], verdict: Verdict
     after != *row || !due(&rules, MACHINE_ID, open, |rule| seen(&after, rule, verdict, now), now).is_empty()
 }
 
-async fn write(store: &Store, rules: &RuleSet, verdict: Verdict, now: i64) -> store::Result<PipelineRow> {
+async fn write(watch: &Watch, rules: &RuleSet, verdict: Verdict, now: i64) -> store::Result<PipelineRow> {
+    let store = &watch.store;
     let mut transaction = store.begin().await?;
     let before = absences::lock_pipeline(&mut transaction, store.dialect()).await?;
     let after = moved(&before, rules, verdict, now);
@@ -53,7 +54,7 @@ async fn write(store: &Store, rules: &RuleSet, verdict: Verdict, now: i64) -> st
     };
     let mut events = Vec::new();
     for due in due(&in_force_now(rules), MACHINE_ID, &open, |rule| seen(&after, rule, verdict, now), now) {
-        due.write(&mut transaction, SUBJECT, cause.clone(), &mut events).await?;
+        due.write(&mut transaction, &watch.silences, SUBJECT, cause.clone(), &mut events).await?;
     }
     if after != before {
         absences::save_pipeline(&mut transaction, &after).await?;

@@ -1,6 +1,7 @@
 //! One series that no report carries, and its violations.
 
 use super::course::{Seen, Stay, Step, step};
+use crate::silence::Silences;
 use crate::store::absences::{self, OpenStay};
 use crate::store::events::NewEvent;
 use crate::store::{self, Connection};
@@ -60,6 +61,7 @@ impl Due<'_> {
     pub(super) async fn write(
         &self,
         connection: &mut Connection,
+        silences: &Silences,
         subject: Subject<'_>,
         cause: Option<String>,
         events: &mut Vec<NewEvent>,
@@ -93,7 +95,7 @@ impl Due<'_> {
                     detected_at: self.seen.now,
                     attention: Attention::default(),
                 };
-                opening::open(connection, violation, events).await
+                opening::open(connection, silences, violation, events).await
             }
             (Step::Worsen(peak), Some(stay), _) => store::violations::set_peak(connection, &key, stay.opened_at, peak).await,
             (Step::Recover(since), Some(stay), _) => absences::set_recovering(connection, &key, stay.opened_at, since).await,

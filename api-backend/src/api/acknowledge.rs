@@ -60,7 +60,8 @@ async fn write(app: &App, id: i64, acknowledged: Option<&Acknowledgement>) -> Re
     if !store::violations::acknowledge(&mut transaction, id, acknowledged).await? {
         return Ok(None);
     }
-    let Some(violation) = store::violations::get(&mut transaction, id).await? else { return Ok(None) };
+    let Some(mut violation) = store::violations::get(&mut transaction, id).await? else { return Ok(None) };
+    app.silences.mark(&mut transaction, [&mut violation], now_ms()).await?;
     store::events::append(&mut transaction, &[opening::event("violation.acknowledged", &violation)], now_ms()).await?;
     transaction.commit().await?;
     Ok(Some(violation))

@@ -1,6 +1,6 @@
 //! `GET /machines` and `GET /machines/{id}`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
 use axum::extract::State;
@@ -11,8 +11,9 @@ use wire_model::HostReport;
 use super::extract::{Params, Part, id, limit, word};
 use super::{App, Problem};
 use crate::history::newest_reports;
-use crate::label::Label;
+use crate::label::{Label, labels_of};
 use crate::machine::{Status, status};
+use crate::silence::{self, Silences};
 use crate::store::hosts::HostRow;
 use crate::store::machines::{MachineFilter, MachineRow};
 use crate::store::{self, Connection, StoreError};
@@ -73,7 +74,7 @@ pub(super) async fn list_machines(State(app): State<App>, Params(params): Params
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         rows.last().map(|last| last.machine_id.to_string())
     });
-    let items = describe(&mut connection, &hosts, &rows, now).await?;
+    let items = describe(&mut connection, &app.silences, &hosts, &rows, now).await?;
     Ok(Json(json!({"items": items, "next_cursor": next_cursor.flatten()})))
 }
 
@@ -82,7 +83,7 @@ pub(super) async fn show_machine(State(app): State<App>, Part(text): Part) -> Re
     let machine = store::machines::get(&mut connection, id("machine", &text)?).await?;
     let machine = machine.ok_or_else(|| Problem::no_such("machine", &text))?;
     let hosts = store::hosts::all(&mut connection).await?.into_iter().map(|host| (host.host_key, host)).collect();
-    let mut items = describe(&mut connection, &hosts, &[machine], now_ms()).await?;
+    let mut items = describe(&mut connection, &app.silences, &hosts, &[machine], now_ms()).await?;
     items.pop().map(Json).ok_or_else(|| Problem::no_such("machine", &text))
 }
 
@@ -98,6 +99,7 @@ fn status_of(machine: &MachineRow, host: &HostRow, now: i64) -> Status {
 /// All that is known of some machines, with the values of their hosts' newest reports.
 async fn describe(
     connection: &mut Connection,
+    silences: &Silences,
     hosts: &HashMap<i64, HostRow>,
     machines: &[MachineRow],
     now: i64,
@@ -108,7 +110,18 @@ async fn describe(
     let reports = newest_reports(connection, &host_keys).await?;
     let ids: Vec<i64> = machines.iter().map(|machine| machine.machine_id).collect();
     let mut open: HashMap<i64, Vec<Violation>> = HashMap::new();
-    for violation in store::violations::open_of(connection, &ids).await? {
+    let mut violations = store::violations::open_of(connection, &ids).await?;
+    silences.mark(connection, &mut violations, now).await?;
+    let active = silences.active(connection, now).await?;
+    let labels = if active.looks_at_labels() { labels_of(connection, &ids).await? } else { HashMap::new() };
+    let no_labels = BTreeMap::new();
+    let maintenance = |machine: &MachineRow, host: &HostRow| {
+        let labels = labels.get(&machine.machine_id).unwrap_or(&no_labels);
+        let subject = silence::Machine { kind: machine.kind, id: machine.machine_id, host_id: &host.host_id, labels };
+        let (silence, until) = active.maintenance(subject)?;
+        Some(json!({"until": rfc3339(until), "comment": silence.comment}))
+    };
+    for violation in violations {
         open.entry(violation.machine_id).or_default().push(violation);
     }
     // a host of many containers is split into readings once
@@ -138,6 +151,7 @@ async fn describe(
             "facts": object(&machine.facts),
             "latest": readings.map(MachineReadings::values).unwrap_or_default(),
             "devices": readings.map(MachineReadings::devices).unwrap_or_default(),
+            "maintenance": maintenance(machine, host),
             "open_violations": open.get(&machine.machine_id).map_or(&[][..], Vec::as_slice),
         }))
     };

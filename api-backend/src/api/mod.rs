@@ -7,6 +7,7 @@ mod acknowledge;
 mod catalog;
 mod consumers;
 mod cors;
+mod etag;
 mod export;
 mod extract;
 mod fields;
@@ -22,6 +23,8 @@ mod problem;
 mod range;
 mod series;
 mod session;
+mod silence_body;
+mod silences;
 mod stream;
 mod threshold_body;
 mod thresholds;
@@ -57,6 +60,7 @@ pub use problem::Problem;
 
 use crate::Config;
 use crate::live::Live;
+use crate::silence::Silences;
 use crate::store::Store;
 use crate::time::DAY_MS;
 use access::Access;
@@ -84,6 +88,7 @@ const BODY_BYTES: usize = 64 * 1024;
 pub struct App {
     store: Store,
     ingest: crate::ingest::Ingest,
+    silences: Silences,
     live: Live,
     access: Arc<Access>,
     origins: Option<Origins>,
@@ -110,6 +115,7 @@ impl App {
     ) -> anyhow::Result<App> {
         Ok(App {
             store,
+            silences: ingest.silences(),
             ingest,
             live,
             access: Arc::new(Access::new(config.ingest_token.as_ref(), config.api_token.as_ref())),
@@ -147,6 +153,8 @@ pub fn router(app: App) -> Router {
         .route("/thresholds/{id}", get(thresholds::show_threshold).put(thresholds::replace_threshold))
         .route("/thresholds/{id}", delete(thresholds::delete_threshold))
         .route("/thresholds/{id}/versions", get(thresholds::list_versions))
+        .route("/silences", get(silences::list_silences).post(silences::create_silence))
+        .route("/silences/{id}", get(silences::show_silence).put(silences::replace_silence).delete(silences::delete_silence))
         .route("/violations", get(violations::list_violations))
         .route("/violations/counts", get(violation_counts::count_violations))
         .route("/violations/{id}", get(violations::show_violation))

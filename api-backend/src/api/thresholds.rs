@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::etag::{changed_meanwhile, etag, require_match};
 use super::extract::{Body, Part, id};
 use super::operator::operator;
 use super::problem::ChangeError;
@@ -76,9 +77,9 @@ async fn replace(
     let mut transaction = app.store.begin().await?;
     store::thresholds::lock(&mut transaction).await?;
     let before = find(&mut transaction, text).await?;
-    require_match(headers, &before)?;
+    require_match(headers, "threshold", before.version)?;
     if body.version.is_some_and(|version| version != before.version) {
-        return Err(changed_meanwhile(&before).into());
+        return Err(changed_meanwhile("threshold", before.version).into());
     }
     let rule = check(&mut transaction, body, Some(before.id)).await?;
     // an open violation is one of this series, this quantity and this side
@@ -106,7 +107,7 @@ async fn delete(app: &App, text: &str, headers: &HeaderMap, change: &Change) -> 
     let mut transaction = app.store.begin().await?;
     store::thresholds::lock(&mut transaction).await?;
     let before = find(&mut transaction, text).await?;
-    require_match(headers, &before)?;
+    require_match(headers, "threshold", before.version)?;
     store::thresholds::delete(&mut transaction, &before, change).await?;
     Ok(transaction.commit().await.map_err(StoreError::from)?)
 }
@@ -134,26 +135,7 @@ async fn find(connection: &mut Connection, text: &str) -> Result<Threshold, Chan
 }
 
 fn answer(status: StatusCode, rule: Threshold) -> Response {
-    let etag = etag(&rule);
-    (status, [(header::ETAG, etag)], Json(ThresholdBody::from(rule))).into_response()
-}
-
-fn etag(rule: &Threshold) -> String {
-    format!("\"{}\"", rule.version)
-}
-
-/// With `If-Match` a change is made only to the version that the client knows.
-fn require_match(headers: &HeaderMap, rule: &Threshold) -> Result<(), Problem> {
-    let Some(wanted) = headers.get(header::IF_MATCH) else { return Ok(()) };
-    let wanted = wanted.to_str().unwrap_or_default();
-    if wanted == "*" || wanted.split(',').any(|tag| tag.trim() == etag(rule)) {
-        return Ok(());
-    }
-    Err(changed_meanwhile(rule))
-}
-
-fn changed_meanwhile(rule: &Threshold) -> Problem {
-    Problem::new(StatusCode::PRECONDITION_FAILED, format!("the threshold was changed: it is at version {}", etag(rule)))
+    (status, [(header::ETAG, etag(rule.version))], Json(ThresholdBody::from(rule))).into_response()
 }
 
 fn change(headers: &HeaderMap) -> Result<Change, Problem> {

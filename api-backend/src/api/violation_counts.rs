@@ -34,6 +34,9 @@ pub(super) async fn count_violations(State(app): State<App>, mut fields: Fields)
     let by = fields.one("by")?.unwrap_or_else(|| "day".to_owned());
     let asked = Asked::take(&mut fields)?;
     fields.end()?;
+    if asked.only_silenced {
+        return Err(Problem::bad_request("state: counts are of open or closed ones"));
+    }
     // one state of the database, so that the parts are of the whole
     let mut snapshot = app.store.snapshot().await?;
     let filter = asked.filter(&mut snapshot).await?;

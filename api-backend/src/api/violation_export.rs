@@ -4,9 +4,9 @@ use axum::response::Response;
 
 use super::App;
 use super::export::{self, Format, harmless};
+use super::violation_query::Question;
 use crate::store::StoreError;
-use crate::store::violation_filter::ViolationFilter;
-use crate::store::violation_pages::{Page, list};
+use crate::store::violation_pages::Page;
 use crate::time::rfc3339;
 use crate::violation::Violation;
 
@@ -17,29 +17,28 @@ const PAGE: i64 = 1_000;
 struct Rest {
     app: App,
     format: Format,
-    filter: ViolationFilter,
+    question: Question,
     page: Page,
 }
 
 /// All that the filter means, in the order of the page.
-pub(super) fn stream(app: App, format: Format, filter: ViolationFilter, page: Page) -> Response {
+pub(super) fn stream(app: App, format: Format, question: Question, page: Page) -> Response {
     let first = match format {
         Format::Csv => export::rows([COLUMNS.iter().map(|name| (*name).to_owned()).collect()]),
         Format::Lines => Vec::new(),
     };
-    let rest = Rest { app, format, filter, page: Page { limit: PAGE, ..page } };
+    let rest = Rest { app, format, question, page: Page { limit: PAGE, ..page } };
     export::stream(format, "violations", first, rest, |rest| Box::pin(next_page(rest)))
 }
 
 async fn next_page(mut rest: Rest) -> Result<export::Page<Rest>, StoreError> {
-    let store = &rest.app.store;
-    let page = list(&mut *store.read().await?, store.dialect(), &rest.filter, rest.page).await?;
+    let (page, last) = rest.question.page(&rest.app, rest.page).await?;
     let rows = match rest.format {
         Format::Csv => export::rows(page.iter().map(csv_row)),
         Format::Lines => page.iter().map(|violation| violation.to_json() + "\n").collect::<String>().into_bytes(),
     };
-    rest.page.after = page.last().map(|last| (last.opened_at, last.id));
-    Ok((rows, (page.len() as i64 == PAGE).then_some(rest)))
+    rest.page.after = last;
+    Ok((rows, last.map(|_| rest)))
 }
 
 const COLUMNS: &[&str] = &[
@@ -68,10 +67,14 @@ const COLUMNS: &[&str] = &[
     "acknowledged_at",
     "acknowledged_by",
     "acknowledged_comment",
+    "announced_at",
+    "silence_id",
+    "silenced_until",
 ];
 
 fn csv_row(violation: &Violation) -> Vec<String> {
-    let acknowledged = violation.attention.acknowledged.as_ref();
+    let attention = &violation.attention;
+    let acknowledged = attention.acknowledged.as_ref();
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     vec![
         violation.id.to_string(),
@@ -99,5 +102,8 @@ fn csv_row(violation: &Violation) -> Vec<String> {
         acknowledged.map(|known| rfc3339(known.at)).unwrap_or_default(),
         harmless(acknowledged.and_then(|known| known.by.as_deref()).unwrap_or_default()),
         harmless(acknowledged.map(|known| known.comment.as_str()).unwrap_or_default()),
+        attention.announced_at.map(rfc3339).unwrap_or_default(),
+        attention.silenced.map(|silenced| silenced.silence_id.to_string()).unwrap_or_default(),
+        attention.silenced.map(|silenced| rfc3339(silenced.until)).unwrap_or_default(),
     ]
 }

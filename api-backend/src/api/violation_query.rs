@@ -5,9 +5,10 @@ use super::fields::Fields;
 use super::range::Range;
 use super::{App, Problem};
 use crate::label::{Label, labelled};
-use crate::store::Connection;
 use crate::store::violation_filter::ViolationFilter;
-use crate::store::violation_pages::{Matching, Order, Page};
+use crate::store::violation_pages::{Matching, Order, Page, list};
+use crate::store::{Connection, StoreError};
+use crate::time::now_ms;
 use crate::violation::Violation;
 
 const DEFAULT_LIMIT: i64 = 100;
@@ -19,17 +20,22 @@ pub(super) const LABELLED_MAX: usize = 10_000;
 pub(super) struct Asked {
     filter: ViolationFilter,
     labels: Vec<Label>,
+    /// Of those that are open only the ones that are under a silence now.
+    pub(super) only_silenced: bool,
 }
 
 impl Asked {
     /// Takes the filters out of a query.
     pub(super) fn take(fields: &mut Fields) -> Result<Asked, Problem> {
         let ids = |what: &str, words: Vec<String>| words.iter().map(|text| id(what, text)).collect::<Result<Vec<_>, _>>();
-        let is_open = match fields.one("state")?.as_deref() {
-            None => None,
-            Some("open") => Some(true),
-            Some("closed") => Some(false),
-            Some(other) => return Err(Problem::bad_request(format!("state: \"{other}\" is neither open nor closed"))),
+        let (is_open, only_silenced) = match fields.one("state")?.as_deref() {
+            None => (None, false),
+            Some("open") => (Some(true), false),
+            Some("silenced") => (Some(true), true),
+            Some("closed") => (Some(false), false),
+            Some(other) => {
+                return Err(Problem::bad_request(format!("state: \"{other}\" is not one of open, silenced, closed")));
+            }
         };
         let is_acknowledged = match fields.one("acknowledged")?.as_deref() {
             None => None,
@@ -49,10 +55,16 @@ impl Asked {
             is_open,
             is_acknowledged,
         };
-        Ok(Asked { filter, labels: fields.texts("label")?.iter().map(|text| Label::parse(text)).collect() })
+        Ok(Asked { filter, only_silenced, labels: fields.texts("label")?.iter().map(|text| Label::parse(text)).collect() })
     }
 
     /// With the machines that have the labels now.
+    pub(super) async fn question(self, connection: &mut Connection) -> Result<Question, Problem> {
+        let only_silenced = self.only_silenced;
+        Ok(Question { filter: self.filter(connection).await?, only_silenced })
+    }
+
+    /// The same without the silences.
     pub(super) async fn filter(self, connection: &mut Connection) -> Result<ViolationFilter, Problem> {
         if self.labels.is_empty() {
             return Ok(self.filter);
@@ -63,6 +75,30 @@ impl Asked {
             return Err(Problem::unprocessable(detail));
         }
         Ok(ViolationFilter { labelled: Some(labelled), ..self.filter })
+    }
+}
+
+/// Which violations are asked for.
+pub(super) struct Question {
+    filter: ViolationFilter,
+    pub(super) only_silenced: bool,
+}
+
+impl Question {
+    /// Those of a page that are asked for, with the silences that they are under now, and the last one that was looked at if there may be more.
+    pub(super) async fn page(&self, app: &App, page: Page) -> Result<(Vec<Violation>, Option<(i64, i64)>), StoreError> {
+        let mut connection = app.store.read().await?;
+        let now = now_ms();
+        if self.only_silenced && app.silences.active(&mut connection, now).await?.is_empty() {
+            return Ok((Vec::new(), None));
+        }
+        let mut found = list(&mut connection, app.store.dialect(), &self.filter, page).await?;
+        app.silences.mark(&mut connection, &mut found, now).await?;
+        let last = found.last().map(|last| (last.opened_at, last.id)).filter(|_| found.len() as i64 >= page.limit);
+        if self.only_silenced {
+            found.retain(|violation| violation.attention.silenced.is_some());
+        }
+        Ok((found, last))
     }
 }
 
@@ -92,9 +128,9 @@ pub(super) fn take_range(app: &App, fields: &mut Fields) -> Result<Range, Proble
     Range::parse(app, from.as_deref(), to.as_deref(), tz.as_deref())
 }
 
-/// Where the page behind this violation begins.
-pub(super) fn cursor(violation: &Violation) -> String {
-    format!("{}.{}", violation.opened_at, violation.id)
+/// Where the page behind a violation begins, by its `opened_at` and id.
+pub(super) fn cursor((opened_at, id): (i64, i64)) -> String {
+    format!("{opened_at}.{id}")
 }
 
 fn parse_cursor(text: &str) -> Result<(i64, i64), Problem> {

@@ -6,33 +6,58 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::export;
 use super::extract::{Part, id};
 use super::fields::Fields;
-use super::violation_query::{Asked, cursor, take_page};
-use super::{App, Problem, violation_export};
-use crate::store::violation_pages::{Page, list};
+use super::violation_query::{Asked, Question, cursor, take_page};
+use super::{App, Problem, export, violation_export};
+use crate::store::StoreError;
+use crate::store::violation_pages::Page;
 use crate::store::violations::get;
+use crate::time::now_ms;
 use crate::violation::Violation;
+
+/// Violations looked at for one answer when a filter lets few of them through; the rest are behind its cursor.
+const SCAN_MAX: i64 = 20_000;
+/// Of these, so many in one step.
+const SCAN: i64 = 1_000;
 
 pub(super) async fn list_violations(State(app): State<App>, headers: HeaderMap, mut fields: Fields) -> Result<Response, Problem> {
     let page = take_page(&app, &mut fields)?;
     let asked = Asked::take(&mut fields)?;
     fields.end()?;
-    let mut connection = app.store.read().await?;
-    let filter = asked.filter(&mut connection).await?;
-    if let Some(format) = export::wanted(&headers) {
-        drop(connection);
-        return Ok(violation_export::stream(app, format, filter, page));
+    let question = asked.question(&mut *app.store.read().await?).await?;
+    match export::wanted(&headers) {
+        Some(format) => Ok(violation_export::stream(app, format, question, page)),
+        None => Ok(json_page(&app, &question, page).await?.into_response()),
     }
-    let mut items = list(&mut connection, app.store.dialect(), &filter, Page { limit: page.limit + 1, ..page }).await?;
-    let has_more = items.len() as i64 > page.limit;
-    items.truncate(usize::try_from(page.limit).unwrap_or(usize::MAX));
-    let next_cursor = items.last().filter(|_| has_more).map(cursor);
-    Ok(Json(json!({"items": items, "next_cursor": next_cursor})).into_response())
+}
+
+async fn json_page(app: &App, question: &Question, page: Page) -> Result<Response, StoreError> {
+    let mut items: Vec<Violation> = Vec::new();
+    let at_once = if question.only_silenced { SCAN } else { page.limit + 1 };
+    let (mut scanned, mut step) = (0, Page { limit: at_once, ..page });
+    let mut next_cursor = loop {
+        let (found, after) = question.page(app, step).await?;
+        items.extend(found);
+        scanned += step.limit;
+        let is_enough = items.len() as i64 > page.limit || scanned >= SCAN_MAX;
+        match after {
+            Some(after) if !is_enough => step.after = Some(after),
+            after => break after,
+        }
+    };
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    if items.len() > limit {
+        items.truncate(limit);
+        next_cursor = items.last().map(|last| (last.opened_at, last.id));
+    }
+    Ok(Json(json!({"items": items, "next_cursor": next_cursor.map(cursor)})).into_response())
 }
 
 pub(super) async fn show_violation(State(app): State<App>, Part(text): Part) -> Result<Json<Violation>, Problem> {
-    let violation = get(&mut *app.store.read().await?, id("violation", &text)?).await?;
-    violation.map(Json).ok_or_else(|| Problem::no_such("violation", &text))
+    let mut connection = app.store.read().await?;
+    let found = get(&mut connection, id("violation", &text)?).await?;
+    let mut violation = found.ok_or_else(|| Problem::no_such("violation", &text))?;
+    app.silences.mark(&mut connection, [&mut violation], now_ms()).await?;
+    Ok(Json(violation))
 }

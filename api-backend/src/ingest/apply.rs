@@ -14,6 +14,7 @@ use super::known::Known;
 use crate::absence;
 use crate::ledger::Counts;
 use crate::machine;
+use crate::silence::Silences;
 use crate::store::events::NewEvent;
 use crate::store::hosts::{HostRow, LockedHost};
 use crate::store::machines::MachineRow;
@@ -145,7 +146,8 @@ impl Ingest {
             }
             stored_forms.extend(payloads.changed());
             let mut machines = Machines { known: self.known.get(host.row.host_key), is_new: false, inventory: None };
-            outcome.samples += advance(connection, host, &mut machines, &rules, &sorted.new, now, &mut events).await?;
+            outcome.samples +=
+                advance(connection, host, &mut machines, (&rules, &self.silences), &sorted.new, now, &mut events).await?;
             known.extend(machines.known.filter(|_| machines.is_new).map(|known| (host.row.host_key, known)));
             is_moved |= host.row != before;
         }
@@ -235,7 +237,7 @@ async fn advance(
     connection: &mut Connection,
     host: &mut LockedHost,
     machines: &mut Machines,
-    rules: &Arc<RuleSet>,
+    (rules, silences): (&Arc<RuleSet>, &Silences),
     reports: &[Accepted<'_>],
     now: i64,
     events: &mut Vec<NewEvent>,
@@ -273,14 +275,14 @@ async fn advance(
         if let Some(found) = machines.inventory(connection, row).await?.get(Kind::Host, "") {
             let (name, state) = (&found.name, &found.state);
             events.push(machine::event("machine.up", found, &row.host_id, name, state, row.last_report_at));
-            absence::is_back(connection, (&row.host_id, found), rules, now, events).await?;
+            absence::is_back(connection, (&row.host_id, found), (rules, silences), now, events).await?;
         }
     }
     host.evaluation = state.to_text();
     if !transitions.is_empty() {
         let machine = machines.inventory(connection, &host.row).await?.get(Kind::Host, "");
         let host_name = machine.map(|machine| machine.name.clone()).unwrap_or_default();
-        write_violations(connection, &host.row, &host_name, &opened, transitions, now, events).await?;
+        write_violations(connection, silences, (&host.row, &host_name), &opened, transitions, now, events).await?;
     }
     Ok(samples)
 }
@@ -289,8 +291,8 @@ async fn advance(
 /// each that opens, by its id and the time.
 async fn write_violations(
     connection: &mut Connection,
-    host: &HostRow,
-    host_name: &str,
+    silences: &Silences,
+    (host, host_name): (&HostRow, &str),
     opened: &HashMap<(i64, i64), MachineRow>,
     transitions: Vec<Transition>,
     now: i64,
@@ -336,9 +338,9 @@ async fn write_violations(
                     attention: Attention::default(),
                 };
                 if is_over {
-                    opening::open_unannounced(connection, violation).await?;
+                    opening::open_unannounced(connection, silences, violation).await?;
                 } else {
-                    opening::open(connection, violation, events).await?;
+                    opening::open(connection, silences, violation, events).await?;
                 }
             }
             Transition::Worsened { key, opened_at, peak } => {

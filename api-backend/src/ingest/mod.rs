@@ -34,6 +34,7 @@ pub use times::SHIFT_MS_MAX;
 
 use self::apply::{Outcome, Part};
 use crate::live::Live;
+use crate::silence::Silences;
 use crate::store::{self, Store, StoreError};
 use crate::time::{DAY_MS, now_ms};
 
@@ -57,6 +58,7 @@ pub struct Ingest {
     retention_ms: i64,
     forms: Arc<Forms>,
     rules: Arc<RuleCache>,
+    silences: Silences,
     known: Arc<known::Cache<Arc<known::Known>>>,
     stored_forms: Arc<known::Cache<body::StoredForm>>,
 }
@@ -66,12 +68,27 @@ impl Ingest {
     pub fn new(store: Store, live: Live, raw_retention_days: u32) -> Ingest {
         let retention_ms = i64::from(raw_retention_days) * DAY_MS;
         let (forms, rules, known, stored_forms) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        Ingest { store, live, clock: Arc::default(), retention_ms, forms, rules, known, stored_forms }
+        Ingest {
+            store,
+            live,
+            clock: Arc::default(),
+            retention_ms,
+            forms,
+            rules,
+            silences: Silences::default(),
+            known,
+            stored_forms,
+        }
     }
 
     /// Decodes the body of a batch. Costs CPU: call it off the async threads.
     pub fn decode(&self, body: &[u8], zstd: bool) -> Result<DecodedBatch, BatchError> {
         DecodedBatch::decode(body, zstd, &self.forms, now_ms())
+    }
+
+    /// What is known of silences.
+    pub fn silences(&self) -> Silences {
+        self.silences.clone()
     }
 
     /// What is known of our clock.

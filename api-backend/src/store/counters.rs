@@ -11,6 +11,8 @@ pub enum Counter {
     LastEventId,
     /// Version of all thresholds together.
     ThresholdsVersion,
+    /// Version of all silences together.
+    SilencesVersion,
     /// Start of the first day of which raw samples are kept, Unix ms; 0 while all are.
     RawRemovedBefore,
 }
@@ -20,6 +22,7 @@ impl Counter {
         match self {
             Counter::LastEventId => "last_event_id",
             Counter::ThresholdsVersion => "thresholds_version",
+            Counter::SilencesVersion => "silences_version",
             Counter::RawRemovedBefore => "raw_removed_before",
         }
     }

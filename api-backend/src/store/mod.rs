@@ -20,6 +20,7 @@ mod patience;
 mod probe;
 pub mod reports;
 pub mod retention;
+pub mod silences;
 pub mod thresholds;
 pub mod violation_counts;
 pub mod violation_filter;

@@ -5,17 +5,17 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{Connection, MAX_BOUND_VALUES, Result, StoreError, inserted_id, placeholders};
 use crate::thresholds::evaluator::{CloseReason, SeriesKey};
-use crate::violation::{Acknowledgement, Attention, Violation};
+use crate::violation::{Acknowledgement, Attention, Silenced, Violation};
 
 pub(super) const COLUMNS: &str = "violation_id, machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
                        threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, closed_at, closed_value, close_reason, \
-                       cause, detected_at, acknowledged_at, acknowledged_by, acknowledged_comment";
+                       cause, detected_at, acknowledged_at, acknowledged_by, acknowledged_comment, announced_at, silence_id";
 
 /// Stores a violation and returns its id; `id` of the argument is not looked at.
 pub async fn insert(connection: &mut Connection, violation: &Violation) -> Result<i64> {
     let sql = "INSERT INTO violations (machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
-               threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, cause, detected_at) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, cause, detected_at, announced_at, silence_id) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let query = sqlx::query(sql).bind(violation.machine_id).bind(&violation.machine_name).bind(&violation.host_id);
     let query = query.bind(&violation.host_name).bind(violation.kind.as_str()).bind(&violation.metric);
     let query = query.bind(violation.device.as_deref().unwrap_or_default().to_owned()).bind(violation.quantity.as_str());
@@ -24,6 +24,7 @@ pub async fn insert(connection: &mut Connection, violation: &Violation) -> Resul
     let query = query.bind(violation.threshold_value);
     let query = query.bind(violation.opened_at).bind(violation.opened_value).bind(violation.peak_value);
     let query = query.bind(violation.cause.clone()).bind(violation.detected_at);
+    let query = query.bind(violation.attention.announced_at).bind(violation.attention.silence_id);
     let result = query.execute(&mut *connection).await?;
     inserted_id(connection, &result).await
 }
@@ -74,6 +75,25 @@ pub async fn get(connection: &mut Connection, id: i64) -> Result<Option<Violatio
     sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.as_ref().map(violation).transpose()
 }
 
+/// Violations that are open and were not announced, with ids above `after`, in id order.
+pub async fn unannounced(connection: &mut Connection, after: i64, limit: i64) -> Result<Vec<Violation>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM violations WHERE closed_at IS NULL AND announced_at IS NULL AND violation_id > ? \
+         ORDER BY violation_id LIMIT ?"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(connection).await?;
+    rows.iter().map(violation).collect()
+}
+
+/// Notes that a violation is announced now, and returns it; `None` when it was before, or is over.
+pub async fn announce(connection: &mut Connection, id: i64, now: i64) -> Result<Option<Violation>> {
+    let sql = "UPDATE violations SET announced_at = ? WHERE violation_id = ? AND closed_at IS NULL AND announced_at IS NULL";
+    match sqlx::query(sql).bind(now).bind(id).execute(&mut *connection).await?.rows_affected() {
+        0 => Ok(None),
+        _ => get(connection, id).await,
+    }
+}
+
 /// Open violations of some machines.
 pub async fn open_of(connection: &mut Connection, machine_ids: &[i64]) -> Result<Vec<Violation>> {
     let mut open = Vec::new();
@@ -116,12 +136,21 @@ pub(super) fn violation(row: &AnyRow) -> Result<Violation> {
         close_reason: row.try_get("close_reason")?,
         cause: row.try_get("cause")?,
         detected_at: row.try_get("detected_at")?,
-        attention: Attention { acknowledged: acknowledgement(row)? },
+        attention: attention(row)?,
     })
 }
 
-fn acknowledgement(row: &AnyRow) -> Result<Option<Acknowledgement>> {
-    let Some(at) = row.try_get("acknowledged_at")? else { return Ok(None) };
-    let comment: Option<String> = row.try_get("acknowledged_comment")?;
-    Ok(Some(Acknowledgement { at, by: row.try_get("acknowledged_by")?, comment: comment.unwrap_or_default() }))
+fn attention(row: &AnyRow) -> Result<Attention> {
+    let (announced_at, silence_id): (Option<i64>, Option<i64>) = (row.try_get("announced_at")?, row.try_get("silence_id")?);
+    let held_back = silence_id.filter(|_| announced_at.is_none()).zip(row.try_get("closed_at")?);
+    let acknowledged = match row.try_get("acknowledged_at")? {
+        Some(at) => {
+            let comment: Option<String> = row.try_get("acknowledged_comment")?;
+            Some(Acknowledgement { at, by: row.try_get("acknowledged_by")?, comment: comment.unwrap_or_default() })
+        }
+        None => None,
+    };
+    // of one that is open the silences know more
+    let silenced = held_back.map(|(silence_id, until)| Silenced { silence_id, until });
+    Ok(Attention { acknowledged, silenced, announced_at, silence_id })
 }

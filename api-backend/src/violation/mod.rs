@@ -71,6 +71,25 @@ pub struct Violation {
 pub struct Attention {
     /// Somebody saw it.
     pub acknowledged: Option<Acknowledgement>,
+    /// The silence that it is under now, or was under until it closed.
+    pub silenced: Option<Silenced>,
+    /// When it was announced as open; absent while a silence holds that back, and when it was over before.
+    #[serde(serialize_with = "time::serialize_option")]
+    pub announced_at: Option<i64>,
+    /// The silence under which it opened.
+    #[serde(skip)]
+    pub silence_id: Option<i64>,
+}
+
+/// That a violation is not to be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Silenced {
+    /// By which silence.
+    #[serde(serialize_with = "as_text")]
+    pub silence_id: i64,
+    /// Until when, as far as is known now.
+    #[serde(serialize_with = "time::serialize")]
+    pub until: i64,
 }
 
 /// That somebody saw a violation.

@@ -3,21 +3,44 @@
 //! Ingest opens violations of what reports say, upkeep those of what they do not say; both do it here, in transactions of their own.
 
 use super::Violation;
+use crate::silence::Silences;
 use crate::store::events::NewEvent;
 use crate::store::{self, Connection, Result};
 use crate::thresholds::evaluator::{CloseReason, SeriesKey};
 
-/// Stores a violation that is open, and announces it. Its id is found here.
-pub(crate) async fn open(connection: &mut Connection, violation: Violation, events: &mut Vec<NewEvent>) -> Result<()> {
+/// Stores a violation that is open, and announces it, unless it is under a silence when it is detected: then it is told as silenced, and
+/// `silence::ending` announces it when it is still open afterwards. Its id is found here.
+pub(crate) async fn open(
+    connection: &mut Connection,
+    silences: &Silences,
+    violation: Violation,
+    events: &mut Vec<NewEvent>,
+) -> Result<()> {
+    let mut violation = under_silence(connection, silences, violation).await?;
+    let name = match violation.attention.silenced {
+        Some(_) => "violation.silenced",
+        None => {
+            violation.attention.announced_at = Some(violation.detected_at);
+            "violation.opened"
+        }
+    };
     let id = store::violations::insert(connection, &violation).await?;
-    events.push(event("violation.opened", &Violation { id, ..violation }));
+    events.push(event(name, &Violation { id, ..violation }));
     Ok(())
 }
 
 /// Stores a violation that is over by the time it becomes known: it closes in the same transaction, and is not announced as new.
-pub(crate) async fn open_unannounced(connection: &mut Connection, violation: Violation) -> Result<()> {
+pub(crate) async fn open_unannounced(connection: &mut Connection, silences: &Silences, violation: Violation) -> Result<()> {
+    let violation = under_silence(connection, silences, violation).await?;
     store::violations::insert(connection, &violation).await?;
     Ok(())
+}
+
+async fn under_silence(connection: &mut Connection, silences: &Silences, mut violation: Violation) -> Result<Violation> {
+    let now = violation.detected_at;
+    silences.mark(connection, [&mut violation], now).await?;
+    violation.attention.silence_id = violation.attention.silenced.map(|silenced| silenced.silence_id);
+    Ok(violation)
 }
 
 /// Why and by what a violation closes.
