@@ -4,15 +4,17 @@
 
 mod support;
 
+use std::collections::HashSet;
+
 use api_backend::store::violation_filter::{Labelled, ViolationFilter};
 use api_backend::store::violation_pages::{Matching, Order, Page, list};
 use api_backend::store::{self, Store, violations};
 use api_backend::thresholds::evaluator::{CloseReason, SeriesKey};
 use api_backend::thresholds::{Direction, Kind, Quantity, Severity};
 use api_backend::violation::{Attention, Violation};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::{Backend, cpu_rule, on_every_database, report};
+use support::{Backend, Database, cpu_rule, execute, on_every_database, report};
 
 /// A noon.
 const START: i64 = 1_791_633_600_000; // 2026-10-10T12:00:00Z
@@ -70,11 +72,10 @@ fn violation(rng: &mut fastrand::Rng, number: i64) -> Violation {
 /// Stores them, and returns them with their ids. Those that would be a second one of a series and time are left out.
 async fn fill(store: &Store, rng: &mut fastrand::Rng, count: i64) -> Vec<Violation> {
     let mut transaction = store.begin().await.unwrap();
-    let mut all: Vec<Violation> = Vec::new();
+    let (mut all, mut known) = (Vec::new(), HashSet::new());
     for number in 0..count {
         let one = violation(rng, number);
-        let series = |one: &Violation| (one.machine_id, one.threshold_id, one.device.clone(), one.opened_at);
-        if all.iter().any(|other| series(other) == series(&one)) {
+        if !known.insert((one.machine_id, one.threshold_id, one.device.clone(), one.opened_at)) {
             continue;
         }
         let id = violations::insert(&mut transaction, &one).await.unwrap();
@@ -257,7 +258,7 @@ async fn filters_are_repeated_or_separated_by_commas() {
 async fn a_file_has_all_of_many() {
     on_every_database(async |database| {
         let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
-        let all = fill(&store, &mut fastrand::Rng::with_seed(5), 2_300).await;
+        let all = fill(&store, &mut fastrand::Rng::with_seed(5), 1_300).await;
         store.close().await;
         let backend = Backend::start(&database).await;
         for (media, first) in [("text/csv", 1), ("application/x-ndjson", 0)] {
@@ -309,7 +310,7 @@ async fn counts_are_by_day_machine_metric_and_severity() {
         );
         for (query, status, word) in [
             ("by=week", 400, "week"),
-            ("from=2025-01-01&to=2026-10-10", 422, "400 days"),
+            ("from=2025-09-05&to=2026-10-11", 422, "400 days"),
             ("match=overlapping", 400, "match"),
             ("severity=", 400, "empty"),
         ] {
@@ -317,6 +318,86 @@ async fn counts_are_by_day_machine_metric_and_severity() {
             assert_eq!(found.as_u16(), status, "{query}: {problem}");
             assert!(problem["detail"].as_str().unwrap().contains(word), "{query}: {problem}");
         }
+        backend.stop().await;
+    })
+    .await;
+}
+
+/// `count` rows, of which each is what `row` says of its number.
+async fn insert(database: &Database, into: &str, count: i64, row: impl Fn(i64) -> String) {
+    let mut connection = database.connect().await;
+    for first in (1..=count).step_by(1_000) {
+        let rows: Vec<_> = (first..=count.min(first + 999)).map(&row).collect();
+        execute(&mut connection, &format!("INSERT INTO {into} VALUES {}", rows.join(", "))).await;
+    }
+}
+
+/// Violations of as many machines, open since a minute after each other.
+async fn insert_open(database: &Database, count: i64) {
+    let into = "violations (machine_id, machine_name, host_id, host_name, kind, metric, device, direction, severity, threshold_id, \
+                threshold_value, opened_at, opened_value, peak_value, detected_at, announced_at)";
+    let row = |number: i64| {
+        let at = START + number * MINUTE_MS;
+        format!(
+            "({number}, 'm-{number}', 'h-{number}', 'h', 'host', 'a.b', '', 'above', 'info', 1, 0.5, {at}, 0.6, 0.6, {at}, {at})"
+        )
+    };
+    insert(database, into, count, row).await;
+}
+
+#[tokio::test]
+async fn counts_are_of_so_many_machines_and_days() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        insert_open(&database, 100).await;
+        let machines = async || backend.get("/violations/counts?by=machine&from=2026-10-10&to=2026-10-11").await.1;
+        let told = |body: &Value| (body["items"].as_array().unwrap().len(), body["has_more"].as_bool().unwrap());
+        assert_eq!(told(&machines().await), (100, false));
+        execute(&mut database.connect().await, "UPDATE violations SET machine_id = 1 WHERE machine_id = 2").await;
+        let body = machines().await;
+        assert_eq!((told(&body), &body["items"][0]["count"]), ((99, false), &json!(2)));
+        execute(&mut database.connect().await, "DELETE FROM violations").await;
+        insert_open(&database, 101).await;
+        let body = machines().await;
+        assert_eq!((told(&body), &body["total"]["count"]), ((100, true), &json!(101)));
+        let days = backend.items("/violations/counts?from=2025-09-06&to=2026-10-11").await;
+        assert_eq!(days.len(), 400);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_label_stands_for_so_many_machines() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let into = "machines (host_key, kind, identity, name, state, labels, facts, first_seen_at)";
+        let row = |number: i64| format!("(1, 'container', 'c-{number}', 'c', 'running', '{{\"app\":\"shop\"}}', '{{}}', 0)");
+        insert(&database, into, 10_000, row).await;
+        insert_open(&database, 60).await;
+        assert_eq!(backend.items("/violations?label=app=shop").await.len(), 60);
+        insert(&database, into, 1, |_| row(10_001)).await;
+        let (status, problem) = backend.get("/violations?label=app=shop").await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rare_silence_is_found_behind_a_cursor() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        insert_open(&database, 20_001).await;
+        let ends_at = api_backend::time::rfc3339(support::now_ms() + 3_600_000);
+        let silence = json!({"scope": {"host_id": "h-1"}, "ends_at": ends_at, "comment": "x"});
+        assert_eq!(backend.call(Method::POST, "/silences", Some(&silence)).await.0, StatusCode::CREATED);
+        let (_, page) = backend.get("/violations?state=silenced").await;
+        assert_eq!(page["items"], json!([]));
+        let next = format!("/violations?state=silenced&cursor={}", page["next_cursor"].as_str().unwrap());
+        let (_, page) = backend.get(&next).await;
+        assert_eq!((page["items"].as_array().unwrap().len(), &page["next_cursor"]), (1, &Value::Null));
+        assert_eq!(backend.items("/violations?state=silenced&sort=opened_at").await.len(), 1);
         backend.stop().await;
     })
     .await;
