@@ -1,11 +1,12 @@
 //! Stored history, once more through the evaluator that runs live: what rules that are in force now, or might be, would have opened.
 //!
 //! `needs` says what of history the rules look at, `stretch` reads that from chunks and from reports of the head, `walk` takes it through the
-//! evaluator sample by sample, and `quiet` finds what need not be read, because nothing waits or is open and no value is beyond a rule.
+//! evaluator sample by sample, `stays` makes violations of what comes out, and `quiet` finds what need not be read, because nothing waits or is open and no value is beyond a rule.
 //! Late reports were not evaluated when they came, and are not here.
 
 mod needs;
 mod quiet;
+mod stays;
 mod stretch;
 mod walk;
 
@@ -16,6 +17,7 @@ use wire_model::limits::INTERVAL_MS_MAX;
 
 use self::needs::Needs;
 use self::quiet::Quiet;
+pub use self::stays::Stay;
 use self::stretch::{HeadStretches, Stretch};
 use self::walk::Walk;
 use super::chunk::{Axis, Part};
@@ -27,7 +29,6 @@ use crate::store::chunks::Resolution;
 use crate::store::hosts::HostRow;
 use crate::store::machines::MachineRow;
 use crate::store::{self, Connection, Result, Store, StoreError};
-use crate::thresholds::evaluator::{HostState, Transition};
 use crate::thresholds::{Kind, Machine, RuleSet};
 
 /// Quarters of an hour that are read at once, which bounds the memory.
@@ -88,8 +89,8 @@ impl ReplayedHost {
 /// What is replayed.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// The rules, which open nothing outside of their scopes.
-    pub rules: Arc<RuleSet>,
+    /// Sets of rules, each by itself, at the cost of reading history once.
+    pub rules: Vec<Arc<RuleSet>>,
     /// From here, in Unix ms.
     pub from: i64,
     /// To here, exclusive.
@@ -110,12 +111,12 @@ pub enum Skipping {
 /// What a replay came to.
 #[derive(Clone, Debug, Default)]
 pub struct Replayed {
-    /// In the order of their times.
-    pub transitions: Vec<Transition>,
-    /// What waits or is open at the end.
-    pub state: HostState,
+    /// For each set of rules the violations, in the order in which they opened.
+    pub stays: Vec<Vec<Stay>>,
     /// Reports that were evaluated one by one.
     pub evaluated: u64,
+    /// Reports that are not sealed.
+    pub head: u64,
 }
 
 /// Replays one host. What is older than the samples that are kept is not in it.
@@ -123,9 +124,9 @@ pub async fn replay(store: &Store, host: Arc<ReplayedHost>, span: &Span) -> Resu
     let mut snapshot = store.snapshot().await?;
     let from = span.from.max(removed_before(&mut snapshot).await?);
     let needs = Arc::new(Needs::of(&span.rules));
-    let mut walk = Walk::new(Arc::clone(&host), Arc::clone(&span.rules), Arc::clone(&needs), (from, span.to));
+    let mut walk = Walk::new(Arc::clone(&host), &span.rules, Arc::clone(&needs), (from, span.to));
     let quiet = match span.skipping {
-        Skipping::Allowed => Quiet::read(&mut snapshot, &host, &span.rules, &needs, (from, span.to)).await?,
+        Skipping::Allowed => Quiet::read(&mut snapshot, &host, &needs, (from, span.to)).await?,
         Skipping::Never => Quiet::nothing(),
     };
     let quarters: Vec<i64> = starts(from, span.to, QUARTER_MS).collect();
@@ -143,7 +144,7 @@ pub async fn replay(store: &Store, host: Arc<ReplayedHost>, span: &Span) -> Resu
             blocking(move || batch.into_iter().try_for_each(|quarter| quarter.walk(&mut walk, skipping)).map(|()| walk)).await?;
         next += ahead;
     }
-    read_head(&mut snapshot, &host, walk, needs, (from, span.to)).await.map(Walk::finish)
+    read_head(&mut snapshot, &host, walk, needs, (from, span.to)).await
 }
 
 /// A sealed quarter of an hour, as it is stored.
@@ -174,7 +175,7 @@ impl Quarter {
     fn walk(self, walk: &mut Walk, skipping: Skipping) -> Result<()> {
         let parts = self.chunks.iter().map(|(machine_id, data)| Ok((*machine_id, Part::open(data)?)));
         let parts = parts.collect::<Result<Vec<(i64, Part<'_>)>>>()?;
-        if skipping == Skipping::Allowed && walk.is_idle() && walk.can_skip(&parts) {
+        if skipping == Skipping::Allowed && !walk.wants(&parts) {
             return Ok(());
         }
         let axis = Axis::decode(self.start_at, &self.axis)?;
@@ -189,14 +190,16 @@ async fn read_head(
     mut walk: Walk,
     needs: Arc<Needs>,
     (from, to): (i64, i64),
-) -> Result<Walk> {
+) -> Result<Replayed> {
     let mut page = store::reports::range(connection, host.host_key, from, to, PAGE).await?;
     if page.is_empty() {
-        return Ok(walk);
+        return Ok(walk.finish(0));
     }
+    let mut read = 0;
     let mut reader = HeadReader::open(connection, host.host_key, from, to).await?;
     let mut stretches = HeadStretches::new(Arc::clone(host), needs);
     loop {
+        read += page.len() as u64;
         let next = page.last().filter(|_| page.len() as i64 == PAGE).map(|(at, _)| at + 1);
         (walk, reader, stretches) = blocking(move || {
             for (_, payload) in page.iter().filter(|(_, payload)| !is_late(payload)) {
@@ -211,7 +214,7 @@ async fn read_head(
             Ok((walk, reader, stretches))
         })
         .await?;
-        let Some(next) = next else { return Ok(walk) };
+        let Some(next) = next else { return Ok(walk.finish(read)) };
         page = store::reports::range(connection, host.host_key, next, to, PAGE).await?;
     }
 }

@@ -1,16 +1,13 @@
 //! Quarters of an hour in which no value is beyond a rule, as the 5-minute points of their days tell.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::{Needs, ReplayedHost};
 use crate::history::buckets;
 use crate::history::chunk::Part;
-use crate::history::scale::Scale;
 use crate::history::time::{day_of, quarter_of, starts};
 use crate::store::chunks::Resolution;
 use crate::store::{self, Connection, Result};
-use crate::thresholds::{RuleSet, Threshold};
 use crate::time::DAY_MS;
 
 /// What is known of a range.
@@ -31,7 +28,6 @@ impl Quiet {
     pub(super) async fn read(
         connection: &mut Connection,
         host: &ReplayedHost,
-        rules: &RuleSet,
         needs: &Needs,
         (from, to): (i64, i64),
     ) -> Result<Quiet> {
@@ -48,13 +44,13 @@ impl Quiet {
             let Some(kind) = host.kind_of(machine_id) else { continue };
             let part = Part::open(&data)?;
             for of in part.columns.iter().filter(|of| needs.wants(kind, of.metric)) {
-                let rules = rules.of_metric(kind, of.metric);
-                if !is_beyond_any(rules, of.scale, (of.summary.min, of.summary.max)) {
+                let is_beyond = |least, greatest| needs.is_beyond(kind, of.metric, of.scale, (least, greatest));
+                if !is_beyond(of.summary.min, of.summary.max) {
                     continue;
                 }
                 let column = part.decode(of)?;
                 let points = buckets::of_day(day_at, &column);
-                let beyond = points.filter(|point| is_beyond_any(rules, of.scale, (point.min, point.max)));
+                let beyond = points.filter(|point| is_beyond(point.min, point.max));
                 loud.extend(beyond.map(|point| quarter_of(point.start)));
             }
         }
@@ -65,10 +61,4 @@ impl Quiet {
     pub(super) fn has(&self, start_at: i64) -> bool {
         self.days.contains(&day_of(start_at)) && !self.loud.contains(&start_at)
     }
-}
-
-/// Whether a series with this least and greatest value can be beyond one of these rules.
-pub(super) fn is_beyond_any(rules: &[Arc<Threshold>], scale: Scale, (least, greatest): (f64, f64)) -> bool {
-    let (least, greatest) = (scale.value(least), scale.value(greatest));
-    rules.iter().any(|rule| rule.is_beyond(least) || rule.is_beyond(greatest))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wire_model::catalog;
 
-use super::quiet::is_beyond_any;
+use super::stays::Stays;
 use super::stretch::{Report, Series, Stretch};
 use super::{Needs, Replayed, ReplayedHost};
 use crate::history::chunk::Part;
@@ -19,20 +19,28 @@ use crate::thresholds::{
 /// One host on its way through its history.
 pub(super) struct Walk {
     host: Arc<ReplayedHost>,
-    rules: Arc<RuleSet>,
     needs: Arc<Needs>,
     from: i64,
     to: i64,
     /// Time of the last sample.
     last_at: i64,
-    state: HostState,
-    /// That of the last samples, with what it was made for.
-    plan: Option<(ShapeKey, Plan)>,
+    runs: Vec<Run>,
+    /// Shape of the last samples.
+    shape: Option<ShapeKey>,
     /// Containers that were seen.
     seen: HashMap<i64, Seen>,
     values: Vec<f64>,
-    transitions: Vec<Transition>,
     evaluated: u64,
+}
+
+/// One set of rules.
+struct Run {
+    rules: Arc<RuleSet>,
+    state: HostState,
+    /// For the last shape.
+    plan: Option<Plan>,
+    transitions: Vec<Transition>,
+    stays: Stays,
 }
 
 /// A container as it was last there.
@@ -65,19 +73,24 @@ struct SeriesKey {
 
 impl Walk {
     /// Through samples of [from, to).
-    pub(super) fn new(host: Arc<ReplayedHost>, rules: Arc<RuleSet>, needs: Arc<Needs>, (from, to): (i64, i64)) -> Walk {
+    pub(super) fn new(host: Arc<ReplayedHost>, rules: &[Arc<RuleSet>], needs: Arc<Needs>, (from, to): (i64, i64)) -> Walk {
+        let run = |rules: &Arc<RuleSet>| Run {
+            rules: Arc::clone(rules),
+            state: HostState::default(),
+            plan: None,
+            transitions: Vec::new(),
+            stays: Stays::default(),
+        };
         Walk {
             host,
-            rules,
             needs,
             from,
             to,
             last_at: i64::MIN,
-            state: HostState::default(),
-            plan: None,
+            runs: rules.iter().map(run).collect(),
+            shape: None,
             seen: HashMap::new(),
             values: Vec::new(),
-            transitions: Vec::new(),
             evaluated: 0,
         }
     }
@@ -92,16 +105,17 @@ impl Walk {
 
     /// Whether nothing waits or is open, so that only a value beyond a rule can change something.
     pub(super) fn is_idle(&self) -> bool {
-        self.state.states().is_empty()
+        self.runs.iter().all(Run::is_idle)
     }
 
-    /// Whether no value of a quarter is beyond a rule, as the heads of its columns tell.
-    pub(super) fn can_skip(&self, parts: &[(i64, Part<'_>)]) -> bool {
-        self.needs.is_of_values()
-            && parts.iter().all(|(machine_id, part)| {
-                let Some(kind) = self.host.kind_of(*machine_id) else { return true };
-                let mut wanted = part.columns.iter().filter(|of| of.is_metric() && self.needs.wants(kind, of.metric));
-                wanted.all(|of| !is_beyond_any(self.rules.of_metric(kind, of.metric), of.scale, (of.summary.min, of.summary.max)))
+    /// Whether something can happen in a quarter: something waits or is open, or a value is beyond a rule, as the heads of columns tell.
+    pub(super) fn wants(&self, parts: &[(i64, Part<'_>)]) -> bool {
+        !self.needs.is_of_values()
+            || !self.is_idle()
+            || parts.iter().any(|(machine_id, part)| {
+                let Some(kind) = self.host.kind_of(*machine_id) else { return false };
+                let mut columns = part.columns.iter().filter(|of| of.is_metric());
+                columns.any(|of| self.needs.is_beyond(kind, of.metric, of.scale, (of.summary.min, of.summary.max)))
             })
     }
 
@@ -121,10 +135,14 @@ impl Walk {
         // a report that was stored before late ones were marked may be one all the same
         let Some(first) = places.clone().find(|place| is_taken(&stretch.reports[*place])) else { return };
         let key = self.key(stretch, first);
-        let plan = match self.plan.take() {
-            Some((before, plan)) if before == key => plan,
-            _ => self.plan_for(&key),
-        };
+        if self.shape.as_ref() != Some(&key) {
+            for run in &mut self.runs {
+                run.plan = None;
+            }
+        }
+        for run in &mut self.runs {
+            run.plan.get_or_insert_with(|| plan_for(&self.host, &run.rules, &key));
+        }
         for place in first..places.end {
             let report = stretch.reports[place];
             if report.is_late || report.at <= self.last_at || report.at >= self.to {
@@ -133,11 +151,16 @@ impl Walk {
             self.values.clear();
             self.values.extend(key.series.iter().map(|series| stretch.series[series.number].values[place]));
             let sample = Sample { at: report.at, interval_ms: report.interval_ms, values: &self.values };
-            evaluate(&mut self.state, &plan, sample, &mut self.transitions);
+            for run in &mut self.runs {
+                if let Some(plan) = &run.plan {
+                    evaluate(&mut run.state, plan, sample, &mut run.transitions);
+                }
+            }
             self.last_at = report.at;
             self.evaluated += 1;
         }
-        self.plan = Some((key, plan));
+        self.runs.iter_mut().for_each(|run| run.stays.take(&mut run.transitions));
+        self.shape = Some(key);
     }
 
     fn key(&mut self, stretch: &Stretch, place: usize) -> ShapeKey {
@@ -179,30 +202,38 @@ impl Walk {
         missing
     }
 
-    fn plan_for(&self, key: &ShapeKey) -> Plan {
-        let states: HashMap<i64, ContainerState> = key.containers.iter().copied().collect();
-        let mut series: HashMap<i64, Vec<SeriesShape<'_>>> = HashMap::new();
-        for (place, SeriesKey { machine_id, metric, device, .. }) in key.series.iter().enumerate() {
-            let of = SeriesShape { metric, device: device.as_deref(), place };
-            series.entry(*machine_id).or_default().push(of);
-        }
-        let is_here = |machine: &&Machine| machine.kind == Kind::Host || states.contains_key(&machine.id);
-        let machines = self.host.machines().filter(is_here).map(|machine| MachineShape {
-            machine: machine.clone(),
-            state: states.get(&machine.id).copied(),
-            series: series.remove(&machine.id).unwrap_or_default(),
-        });
-        let shape = Shape { machines: machines.collect(), missing: Vec::new(), readable: key.readable() };
-        let missing = key
-            .missing
-            .iter()
-            .filter_map(|(id, gone_at)| Some(MissingContainer { machine: self.host.machine(*id)?.clone(), gone_at: *gone_at }));
-        Plan::new(Arc::clone(&self.rules), shape.with_missing(missing))
+    /// What came of it; so many reports of the head were read.
+    pub(super) fn finish(self, head: u64) -> Replayed {
+        let stays = self.runs.into_iter().map(|run| run.stays.finish()).collect();
+        Replayed { stays, evaluated: self.evaluated, head }
     }
+}
 
-    pub(super) fn finish(self) -> Replayed {
-        Replayed { transitions: self.transitions, state: self.state, evaluated: self.evaluated }
+impl Run {
+    fn is_idle(&self) -> bool {
+        self.state.states().is_empty()
     }
+}
+
+fn plan_for(host: &ReplayedHost, rules: &Arc<RuleSet>, key: &ShapeKey) -> Plan {
+    let states: HashMap<i64, ContainerState> = key.containers.iter().copied().collect();
+    let mut series: HashMap<i64, Vec<SeriesShape<'_>>> = HashMap::new();
+    for (place, SeriesKey { machine_id, metric, device, .. }) in key.series.iter().enumerate() {
+        let of = SeriesShape { metric, device: device.as_deref(), place };
+        series.entry(*machine_id).or_default().push(of);
+    }
+    let is_here = |machine: &&Machine| machine.kind == Kind::Host || states.contains_key(&machine.id);
+    let machines = host.machines().filter(is_here).map(|machine| MachineShape {
+        machine: machine.clone(),
+        state: states.get(&machine.id).copied(),
+        series: series.remove(&machine.id).unwrap_or_default(),
+    });
+    let shape = Shape { machines: machines.collect(), missing: Vec::new(), readable: key.readable() };
+    let missing = key
+        .missing
+        .iter()
+        .filter_map(|(id, gone_at)| Some(MissingContainer { machine: host.machine(*id)?.clone(), gone_at: *gone_at }));
+    Plan::new(Arc::clone(rules), shape.with_missing(missing))
 }
 
 impl ShapeKey {
