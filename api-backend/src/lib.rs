@@ -5,6 +5,7 @@
 
 pub mod absence;
 pub mod api;
+pub mod backtest;
 mod config;
 pub mod history;
 pub mod ingest;

@@ -4,6 +4,7 @@
 
 mod access;
 mod acknowledge;
+mod backtest;
 mod catalog;
 mod consumers;
 mod cors;
@@ -99,6 +100,8 @@ pub struct App {
     batches: Arc<Semaphore>,
     /// Places for streams.
     streams: Arc<Semaphore>,
+    /// Places for backtests.
+    backtests: Arc<Semaphore>,
     /// What is wrong in the pipeline may be asked by many at once, when it is.
     pipeline: Arc<kept::KeptAnswers>,
     shutdown: Shutdown,
@@ -124,6 +127,7 @@ impl App {
             raw_retention_ms: i64::from(config.raw_retention_days) * DAY_MS,
             batches: Arc::new(Semaphore::new(BATCHES)),
             streams: Arc::new(Semaphore::new(STREAMS)),
+            backtests: Arc::new(Semaphore::new(backtest::BACKTESTS)),
             pipeline: Arc::default(),
             shutdown,
         })
@@ -150,6 +154,8 @@ pub fn router(app: App) -> Router {
         .route("/series", get(series::list_series_of_several))
         .route("/top", get(top::list_top))
         .route("/thresholds", get(thresholds::list_thresholds).post(thresholds::create_threshold))
+        .route("/thresholds/backtest", post(backtest::backtest))
+        .route("/thresholds/suggest", post(backtest::suggest))
         .route("/thresholds/{id}", get(thresholds::show_threshold).put(thresholds::replace_threshold))
         .route("/thresholds/{id}", delete(thresholds::delete_threshold))
         .route("/thresholds/{id}/versions", get(thresholds::list_versions))

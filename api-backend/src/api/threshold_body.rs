@@ -96,6 +96,13 @@ fn enabled() -> bool {
     true
 }
 
+impl ThresholdBody {
+    /// With another value, and no recovery value of its own.
+    pub(super) fn with_value(self, value: f64) -> ThresholdBody {
+        ThresholdBody { value: Some(value), recovery_value: None, ..self }
+    }
+}
+
 impl From<Threshold> for ThresholdBody {
     fn from(rule: Threshold) -> ThresholdBody {
         let scope = ScopeBody {

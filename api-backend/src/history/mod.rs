@@ -21,6 +21,7 @@ mod top;
 
 pub use head::{deflate, late_payload, newest_reports, packed_payload};
 pub use known::existing;
+pub use scale::rounded;
 pub use series::{
     ALL_POINTS_MAX, Detail, HistoryError, POINTS_MAX, REPORTS_MAX, Series, SeriesQuery, read_series, removed_before,
 };

@@ -194,6 +194,14 @@ pub async fn stretches(connection: &mut Connection, host_key: i64, starts: &[i64
     Ok(stretches)
 }
 
+/// How many reports each host has in stretches that begin in [from, to).
+pub async fn sealed_reports(connection: &mut Connection, from: i64, to: i64) -> Result<Vec<(i64, i64)>> {
+    let sql = "SELECT host_key, CAST(SUM(reports) AS SIGNED) AS reports FROM stretches WHERE start_at >= ? AND start_at < ? \
+               GROUP BY host_key";
+    let rows = sqlx::query(sql).bind(from).bind(to).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get("host_key")?, row.try_get("reports")?))).collect()
+}
+
 /// Writes a stretch, in place of the one that is there.
 pub async fn save_stretch(connection: &mut Connection, dialect: Dialect, host_key: i64, stretch: &Stretch) -> Result<()> {
     let update = dialect.on_conflict_update("start_at, host_key", &["reports", "data"]);

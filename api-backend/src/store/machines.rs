@@ -73,6 +73,14 @@ pub async fn gone_since(connection: &mut Connection, host_key: i64, since: i64) 
     sqlx::query(AssertSqlSafe(sql)).bind(host_key).bind(since).fetch_all(connection).await?.iter().map(machine).collect()
 }
 
+/// All machines of one kind, or of every, that there are or were.
+pub async fn all(connection: &mut Connection, kind: Option<Kind>) -> Result<Vec<MachineRow>> {
+    let of_kind = if kind.is_some() { " WHERE kind = ?" } else { "" };
+    let sql = format!("SELECT {COLUMNS} FROM machines m{of_kind} ORDER BY machine_id");
+    let query = kind.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, kind| query.bind(kind.as_str()));
+    query.fetch_all(connection).await?.iter().map(machine).collect()
+}
+
 /// All machines that a host has or had.
 pub async fn of_host(connection: &mut Connection, host_key: i64) -> Result<Vec<MachineRow>> {
     let sql = format!("SELECT {COLUMNS} FROM machines m WHERE host_key = ?");

@@ -192,6 +192,11 @@ impl Threshold {
         }
     }
 
+    /// Whether `value` lies on the good side, and not at the rule's.
+    pub fn is_inside(&self, value: f64) -> bool {
+        value != self.value && !self.is_beyond(value)
+    }
+
     /// Whether `value` ends a violation.
     pub fn is_recovered(&self, value: f64) -> bool {
         match self.direction {

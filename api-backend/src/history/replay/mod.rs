@@ -4,6 +4,7 @@
 //! evaluator sample by sample, `stays` makes violations of what comes out, and `quiet` finds what need not be read, because nothing waits or is open and no value is beyond a rule.
 //! Late reports were not evaluated when they came, and are not here.
 
+mod extremes;
 mod needs;
 mod quiet;
 mod stays;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use wire_model::limits::INTERVAL_MS_MAX;
 
+pub use self::extremes::extremes;
 use self::needs::Needs;
 use self::quiet::Quiet;
 pub use self::stays::Stay;
@@ -124,7 +126,7 @@ pub async fn replay(store: &Store, host: Arc<ReplayedHost>, span: &Span) -> Resu
     let mut snapshot = store.snapshot().await?;
     let from = span.from.max(removed_before(&mut snapshot).await?);
     let needs = Arc::new(Needs::of(&span.rules));
-    let mut walk = Walk::new(Arc::clone(&host), &span.rules, Arc::clone(&needs), (from, span.to));
+    let mut walk = Walk::new(Arc::clone(&host), span, Arc::clone(&needs), from);
     let quiet = match span.skipping {
         Skipping::Allowed => Quiet::read(&mut snapshot, &host, &needs, (from, span.to)).await?,
         Skipping::Never => Quiet::nothing(),
@@ -139,9 +141,7 @@ pub async fn replay(store: &Store, host: Arc<ReplayedHost>, span: &Span) -> Resu
         let left = quarters[next..].iter().take(QUARTERS_AT_ONCE).enumerate();
         let ahead = left.take_while(|(number, start)| *number < QUARTERS_AHEAD || !quiet.has(**start)).count();
         let batch = read_sealed(&mut snapshot, &host, &needs, &quarters[next..next + ahead]).await?;
-        let skipping = span.skipping;
-        walk =
-            blocking(move || batch.into_iter().try_for_each(|quarter| quarter.walk(&mut walk, skipping)).map(|()| walk)).await?;
+        walk = blocking(move || batch.into_iter().try_for_each(|quarter| quarter.walk(&mut walk)).map(|()| walk)).await?;
         next += ahead;
     }
     read_head(&mut snapshot, &host, walk, needs, (from, span.to)).await
@@ -172,10 +172,10 @@ async fn read_sealed(connection: &mut Connection, host: &ReplayedHost, needs: &N
 }
 
 impl Quarter {
-    fn walk(self, walk: &mut Walk, skipping: Skipping) -> Result<()> {
+    fn walk(self, walk: &mut Walk) -> Result<()> {
         let parts = self.chunks.iter().map(|(machine_id, data)| Ok((*machine_id, Part::open(data)?)));
         let parts = parts.collect::<Result<Vec<(i64, Part<'_>)>>>()?;
-        if skipping == Skipping::Allowed && !walk.wants(&parts) {
+        if !walk.wants(&parts) {
             return Ok(());
         }
         let axis = Axis::decode(self.start_at, &self.axis)?;

@@ -8,6 +8,7 @@ use wire_model::{Figures, Form, catalog};
 use super::{Needs, ReplayedHost};
 use crate::history::chunk::{Axis, CONTAINER_STATE, Column, Damaged, Part, Place, Points};
 use crate::history::report_state::Tables;
+use crate::history::scale::Scale;
 use crate::thresholds::{ContainerState, Kind, MachineReadings, machine_readings, place};
 
 /// Columns of what is looked at, each as long as the reports.
@@ -47,6 +48,20 @@ pub(super) struct Series {
     pub(super) there: Option<Vec<bool>>,
     /// NaN where there is none.
     pub(super) values: Vec<f64>,
+    /// Least and greatest value, NaN without any.
+    pub(super) range: (f64, f64),
+}
+
+impl Series {
+    fn new(machine_id: i64, kind: Kind, metric: &str, device: Option<&str>) -> Series {
+        let (there, values, range) = (None, Vec::new(), (f64::NAN, f64::NAN));
+        Series { machine_id, kind, metric: metric.into(), device: device.map(Arc::from), there, values, range }
+    }
+
+    fn saw(&mut self, value: f64) {
+        // the least and greatest of NaN and a number is the number
+        self.range = (self.range.0.min(value), self.range.1.max(value));
+    }
 }
 
 impl Stretch {
@@ -115,8 +130,8 @@ impl Stretch {
             Some(series) => series,
             None => {
                 let there = device.map(|_| self.reports.iter().map(|report| report.tables.is_none()).collect());
-                let (metric, device, values) = (metric.into(), device.map(Arc::from), vec![f64::NAN; length]);
-                self.series.push(Series { machine_id, kind, metric, device, there, values });
+                let values = vec![f64::NAN; length];
+                self.series.push(Series { there, values, ..Series::new(machine_id, kind, metric, device) });
                 self.series.last_mut().expect("it was just added")
             }
         };
@@ -128,6 +143,8 @@ impl Stretch {
             for (place, units) in column.places.iter().zip(units) {
                 *slot(&mut series.values, *place)? = scale.value(*units);
             }
+            let (least, greatest) = (units.iter().copied().reduce(f64::min), units.iter().copied().reduce(f64::max));
+            least.into_iter().chain(greatest).for_each(|units| series.saw(scale.value(units)));
         }
         Ok(())
     }
@@ -142,8 +159,8 @@ pub(super) struct HeadStretches {
     host: Arc<ReplayedHost>,
     needs: Arc<Needs>,
     stretch: Stretch,
-    /// By the stretch's series.
-    places: Vec<usize>,
+    /// By the stretch's series, with how finely they are kept when they are sealed.
+    places: Vec<(usize, Scale)>,
     /// By its containers.
     states: Vec<ContainerState>,
     tables: Tables,
@@ -162,8 +179,11 @@ impl HeadStretches {
         let before = new.map(|new| mem::replace(&mut self.stretch, new));
         let (interval_ms, tables) = (self.interval_ms, Some(self.tables));
         self.stretch.reports.push(Report { at: figures.at, interval_ms, tables, is_late: false });
-        for (series, place) in self.stretch.series.iter_mut().zip(&self.places) {
-            series.values.push(figures.values[*place]);
+        for (series, (place, scale)) in self.stretch.series.iter_mut().zip(&self.places) {
+            let value = Some(figures.values[*place]).filter(|value| !value.is_nan());
+            let value = value.map_or(f64::NAN, |value| scale.value(scale.units(value)));
+            series.saw(value);
+            series.values.push(value);
             series.there.iter_mut().for_each(|there| there.push(true));
         }
         for (container, state) in self.stretch.containers.iter_mut().zip(&self.states) {
@@ -196,10 +216,9 @@ impl HeadStretches {
         let kind = readings.kind;
         readings.for_each_value(|metric, device, value| {
             if self.needs.wants(kind, metric) {
-                self.places.push(place(value));
+                self.places.push((place(value), Scale::of(metric)));
                 let there = device.map(|_| Vec::new());
-                let (metric, device, values) = (metric.into(), device.map(Arc::from), Vec::new());
-                stretch.series.push(Series { machine_id, kind, metric, device, there, values });
+                stretch.series.push(Series { there, ..Series::new(machine_id, kind, metric, device) });
             }
         });
         readings.for_each_empty_column(|metric| {
@@ -222,6 +241,7 @@ impl Stretch {
             device: series.device.clone(),
             there: series.there.as_ref().map(|_| Vec::new()),
             values: Vec::new(),
+            range: (f64::NAN, f64::NAN),
             ..*series
         });
         let containers = self.containers.iter().map(|of| Container { machine_id: of.machine_id, states: Vec::new() });

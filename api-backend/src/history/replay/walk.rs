@@ -8,12 +8,12 @@ use wire_model::catalog;
 
 use super::stays::Stays;
 use super::stretch::{Report, Series, Stretch};
-use super::{Needs, Replayed, ReplayedHost};
+use super::{Needs, Replayed, ReplayedHost, Skipping, Span};
 use crate::history::chunk::Part;
 use crate::history::report_state::Tables;
 use crate::thresholds::evaluator::{HostState, Sample, Transition, evaluate};
 use crate::thresholds::{
-    ContainerState, Kind, Machine, MachineShape, MissingContainer, Plan, Readable, RuleSet, SeriesShape, Shape,
+    ContainerState, Effect, Kind, Machine, MachineShape, MissingContainer, Plan, Readable, RuleSet, SeriesShape, Shape,
 };
 
 /// One host on its way through its history.
@@ -22,6 +22,7 @@ pub(super) struct Walk {
     needs: Arc<Needs>,
     from: i64,
     to: i64,
+    skipping: Skipping,
     /// Time of the last sample.
     last_at: i64,
     runs: Vec<Run>,
@@ -37,6 +38,8 @@ pub(super) struct Walk {
 struct Run {
     rules: Arc<RuleSet>,
     state: HostState,
+    /// Whether something can happen to it in the present stretch.
+    is_at_work: bool,
     /// For the last shape.
     plan: Option<Plan>,
     transitions: Vec<Transition>,
@@ -72,11 +75,12 @@ struct SeriesKey {
 }
 
 impl Walk {
-    /// Through samples of [from, to).
-    pub(super) fn new(host: Arc<ReplayedHost>, rules: &[Arc<RuleSet>], needs: Arc<Needs>, (from, to): (i64, i64)) -> Walk {
+    /// Through samples of a span, `from` some time on.
+    pub(super) fn new(host: Arc<ReplayedHost>, span: &Span, needs: Arc<Needs>, from: i64) -> Walk {
         let run = |rules: &Arc<RuleSet>| Run {
             rules: Arc::clone(rules),
             state: HostState::default(),
+            is_at_work: true,
             plan: None,
             transitions: Vec::new(),
             stays: Stays::default(),
@@ -85,9 +89,10 @@ impl Walk {
             host,
             needs,
             from,
-            to,
+            to: span.to,
+            skipping: span.skipping,
             last_at: i64::MIN,
-            runs: rules.iter().map(run).collect(),
+            runs: span.rules.iter().map(run).collect(),
             shape: None,
             seen: HashMap::new(),
             values: Vec::new(),
@@ -110,7 +115,7 @@ impl Walk {
 
     /// Whether something can happen in a quarter: something waits or is open, or a value is beyond a rule, as the heads of columns tell.
     pub(super) fn wants(&self, parts: &[(i64, Part<'_>)]) -> bool {
-        !self.needs.is_of_values()
+        !self.may_skip()
             || !self.is_idle()
             || parts.iter().any(|(machine_id, part)| {
                 let Some(kind) = self.host.kind_of(*machine_id) else { return false };
@@ -119,8 +124,16 @@ impl Walk {
             })
     }
 
+    fn may_skip(&self) -> bool {
+        self.skipping == Skipping::Allowed && self.needs.is_of_values()
+    }
+
     /// Goes through a stretch, which is newer than those before.
     pub(super) fn pass(&mut self, stretch: &Stretch) {
+        let may_skip = self.may_skip();
+        for run in &mut self.runs {
+            run.is_at_work = !may_skip || !run.is_idle() || stretch.series.iter().any(|series| run.wants(series));
+        }
         let mut begin = 0;
         while begin < stretch.reports.len() {
             let end = stretch.same_from(begin);
@@ -140,7 +153,8 @@ impl Walk {
                 run.plan = None;
             }
         }
-        for run in &mut self.runs {
+        let mut at_work: Vec<&mut Run> = self.runs.iter_mut().filter(|run| run.is_at_work).collect();
+        for run in &mut at_work {
             run.plan.get_or_insert_with(|| plan_for(&self.host, &run.rules, &key));
         }
         for place in first..places.end {
@@ -151,7 +165,7 @@ impl Walk {
             self.values.clear();
             self.values.extend(key.series.iter().map(|series| stretch.series[series.number].values[place]));
             let sample = Sample { at: report.at, interval_ms: report.interval_ms, values: &self.values };
-            for run in &mut self.runs {
+            for run in &mut at_work {
                 if let Some(plan) = &run.plan {
                     evaluate(&mut run.state, plan, sample, &mut run.transitions);
                 }
@@ -212,6 +226,14 @@ impl Walk {
 impl Run {
     fn is_idle(&self) -> bool {
         self.state.states().is_empty()
+    }
+
+    /// Whether a series has a value that is beyond one of its rules.
+    fn wants(&self, series: &Series) -> bool {
+        let (least, greatest) = series.range;
+        let rules = self.rules.of_metric(series.kind, &series.metric).iter();
+        let mut open = rules.filter(|rule| rule.effect == Effect::Open);
+        open.any(|rule| rule.is_beyond(least) || rule.is_beyond(greatest))
     }
 }
 
