@@ -225,6 +225,10 @@ async fn silences_are_made_changed_and_deleted_with_care() {
         let (status, shown) = backend.get(&path).await;
         assert_eq!((status, &shown["comment"]), (StatusCode::OK, &json!("backups")));
         assert_eq!(backend.items("/silences").await.len(), 1);
+        backend.only_thresholds(&[cpu_rule(0.5, 0.5, 0)]).await;
+        backend.ingest(&[report("a", now_ms(), 0.9, &[])]).await;
+        assert_eq!(backend.items("/violations?state=silenced").await[0]["silenced"]["silence_id"], made["id"]);
+        assert_eq!(told(&database).await, events(&[("silenced", "a")]));
 
         // what was shown may be sent back
         let put = async |tag: &str, body: &Value| {
