@@ -128,6 +128,7 @@ async fn a_silent_host_is_one_violation_until_anything_of_it_comes() {
         let opened_at = ms(&missing, "opened_at");
         assert!((heard_by + 9_000..=heard_by + 10_000).contains(&opened_at), "{missing}");
         assert_eq!(ms(&missing, "detected_at"), heard_by + 10_001);
+        assert_eq!((&missing["host_is_down"], &room.backend.items("/machines?kind=container&status=down").await.len()), (&json!(true), &2));
         assert_eq!((room.events(&database, "machine.down").await, room.events(&database, "violation.opened").await), (2, 2));
         // of the past, and alive; before the time of the looks, so that it ends as it begins
         room.backend.ingest(&[report("a", now_ms() - 3_600_000, 0.1, &[])]).await;
@@ -227,6 +228,7 @@ async fn a_dead_consumer_is_one_violation_and_no_host_is_down() {
         let late = room.newest().await;
         assert_eq!((&late["kind"], &late["machine_id"], &late["cause"]), (&json!("pipeline"), &json!("0"), &json!("consumer")));
         assert_eq!(late["peak_value"], 120.0);
+        assert_eq!(room.backend.get(&support::fresh_pipeline()).await.1["late"], Value::Null, "it is not two minutes later yet");
         // it is back with a backlog, then on time; one host did not come back
         let back_at = stopped_at + 121_000;
         room.consumer_says(back_at, &[(0, Some(110_000)), (1, None)]).await;

@@ -12,6 +12,7 @@ use super::extract::{Params, Part, id, limit};
 use super::machines::newest_report;
 use super::range::Range;
 use super::{App, Problem};
+use crate::absence::{self, lateness::Verdict};
 use crate::history::newest_reports;
 use crate::ledger::{Counts, Gap, HOUR_MS, hour_of};
 use crate::pipeline::{self, Collector, Evidence, HostView};
@@ -83,6 +84,7 @@ async fn pipeline(app: &App, (from, to): (i64, i64), now: i64) -> Result<Value, 
     let lag_ms = evidence.behind_collectors_ms(now);
     evidence.hosts.extend(read_views(connection, &others, |view| view.collector(now, lag_ms)).await?);
     let hops = pipeline::judge(&evidence, now);
+    let verdict = absence::judge(connection, now).await?;
     let skipped = consumers::skipped(connection, from, to, SKIPPED_MAX).await?;
     let dead_letters = consumers::dead_letters(connection).await?;
     Ok(json!({
@@ -91,12 +93,19 @@ async fn pipeline(app: &App, (from, to): (i64, i64), now: i64) -> Result<Value, 
         "status": hops.status(),
         "summary": hops.summary(),
         "hops": hops,
+        "late": late(verdict),
         "ledger": ledger(&hours),
         "partitions": evidence.partitions.iter().map(|row| partition(row, now)).collect::<Vec<_>>(),
         "skipped": skipped.iter().map(skipped_range).collect::<Vec<_>>(),
         "dead_letters": dead_letters.iter().map(dead_letters_of).collect::<Vec<_>>(),
         "hosts": hosts.iter().map(|host| host.to_json(missing.get(&host.row.host_key), now, lag_ms)).collect::<Vec<_>>(),
     }))
+}
+
+/// What violations of `pipeline.lag` are made of; null while hosts can be judged.
+fn late(verdict: Verdict) -> Option<Value> {
+    let Verdict::Late { lag_ms, cause } = verdict else { return None };
+    Some(json!({"lag_seconds": seconds(lag_ms), "cause": cause.to_string()}))
 }
 
 #[derive(Deserialize)]

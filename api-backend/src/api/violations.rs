@@ -1,18 +1,21 @@
 //! `GET /violations`: by date range and much else, as JSON pages or as a file.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::json;
 
 use super::extract::{Part, id};
 use super::fields::Fields;
 use super::violation_query::{Asked, Question, cursor, take_page};
 use super::{App, Problem, export, violation_export};
-use crate::store::StoreError;
 use crate::store::violation_pages::Page;
 use crate::store::violations::get;
+use crate::store::{self, Connection, StoreError};
 use crate::time::now_ms;
 use crate::violation::Violation;
 
@@ -51,7 +54,29 @@ async fn json_page(app: &App, question: &Question, page: Page) -> Result<Respons
         items.truncate(limit);
         next_cursor = items.last().map(|last| (last.opened_at, last.id));
     }
+    let items = with_hosts(&mut *app.store.read().await?, items).await?;
     Ok(Json(json!({"items": items, "next_cursor": next_cursor.map(cursor)})).into_response())
+}
+
+/// A violation in a list.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    violation: Violation,
+    /// Present in those that are open although nothing is known of their host: it was called down. Whoever shows many may fold them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_is_down: Option<bool>,
+}
+
+async fn with_hosts(connection: &mut Connection, violations: Vec<Violation>) -> Result<Vec<Listed>, StoreError> {
+    let is_any_open = violations.iter().any(|violation| violation.closed_at.is_none());
+    let down: HashSet<String> =
+        if is_any_open { store::hosts::down(connection).await?.into_iter().collect() } else { HashSet::new() };
+    let listed = |violation: Violation| {
+        let is_down = violation.closed_at.is_none() && down.contains(&violation.host_id);
+        Listed { host_is_down: is_down.then_some(true), violation }
+    };
+    Ok(violations.into_iter().map(listed).collect())
 }
 
 pub(super) async fn show_violation(State(app): State<App>, Part(text): Part) -> Result<Json<Violation>, Problem> {

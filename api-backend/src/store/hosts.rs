@@ -158,6 +158,11 @@ pub async fn silent(connection: &mut Connection, as_of: i64, since: i64) -> Resu
     Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(since).bind(since).bind(as_of).fetch_all(connection).await?)
 }
 
+/// Ids of hosts that are down.
+pub async fn down(connection: &mut Connection) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar("SELECT host_id FROM hosts WHERE is_down = 1").fetch_all(connection).await?)
+}
+
 /// Marks such a host as down, unless somebody did or it reported again. Whether it did.
 pub async fn mark_down(connection: &mut Connection, host_id: &str, as_of: i64, since: i64) -> Result<bool> {
     let sql = format!("UPDATE hosts SET is_down = 1 WHERE host_id = ? AND {SILENT}");
