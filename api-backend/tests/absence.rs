@@ -128,7 +128,10 @@ async fn a_silent_host_is_one_violation_until_anything_of_it_comes() {
         let opened_at = ms(&missing, "opened_at");
         assert!((heard_by + 9_000..=heard_by + 10_000).contains(&opened_at), "{missing}");
         assert_eq!(ms(&missing, "detected_at"), heard_by + 10_001);
-        assert_eq!((&missing["host_is_down"], &room.backend.items("/machines?kind=container&status=down").await.len()), (&json!(true), &2));
+        assert_eq!(
+            (&missing["host_is_down"], &room.backend.items("/machines?kind=container&status=down").await.len()),
+            (&json!(true), &2)
+        );
         assert_eq!((room.events(&database, "machine.down").await, room.events(&database, "violation.opened").await), (2, 2));
         // of the past, and alive; before the time of the looks, so that it ends as it begins
         room.backend.ingest(&[report("a", now_ms() - 3_600_000, 0.1, &[])]).await;
@@ -300,6 +303,32 @@ async fn one_host_alone_is_the_host() {
         room.look(stopped_at + 12_000).await;
         assert_eq!(room.open().await, ["host.missing of e.example"]);
         assert!(ms(&room.newest().await, "opened_at") <= stopped_at + 10_000);
+        room.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_host_that_was_restarted_says_so_once() {
+    on_every_database(async |database| {
+        let room = Room::new(&database).await;
+        let start = now_ms() - 600_000;
+        let running = |seconds: i64, uptime: f64| {
+            let mut report = report("a", start + seconds * 1_000, 0.1, &[]);
+            report.metrics.insert("system.uptime".to_owned(), Some(uptime));
+            report
+        };
+        room.backend.ingest(&[running(0, 5_000.0), running(2, 5_002.0)]).await;
+        assert_eq!(room.events(&database, "machine.rebooted").await, 0);
+        // the one before is stored, and in the same batch
+        room.backend.ingest(&[running(60, 20.0), running(62, 22.0), running(120, 15.0)]).await;
+        assert_eq!(room.events(&database, "machine.rebooted").await, 2);
+        // sent again, a clock that was set forward, and what came late
+        room.backend.ingest(&[running(120, 15.0), running(400, 17.0), running(402, 19.0)]).await;
+        room.backend.ingest(&[running(200, 1.0)]).await;
+        assert_eq!(room.events(&database, "machine.rebooted").await, 2);
+        let event = database.dump().await["events"].iter().find(|row| row.contains("rebooted")).unwrap().clone();
+        assert!(event.contains(&format!("\"at\":\"{}\"", api_backend::time::rfc3339(start + 40_000))), "{event}");
         room.end().await;
     })
     .await;

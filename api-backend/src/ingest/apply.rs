@@ -11,7 +11,9 @@ use super::batch::{DecodedReport, RejectedReport};
 use super::body::Payloads;
 use super::inventory::{self, Inventory};
 use super::known::Known;
+use super::reboot::{Running, UPTIME};
 use crate::absence;
+use crate::history::newest_reports;
 use crate::ledger::Counts;
 use crate::machine;
 use crate::silence::Silences;
@@ -226,7 +228,7 @@ impl Machines {
         if !rules.of_metric(Kind::Container, MISSING).is_empty() {
             shape = shape.with_missing(inventory::missing(connection, host, (&report, at)).await?);
         }
-        let known = Arc::new(Known::new(host, form, Plan::new(Arc::clone(rules), shape)));
+        let known = Arc::new(Known::new(host, form, &report, Plan::new(Arc::clone(rules), shape)));
         (self.known, self.is_new) = (Some(Arc::clone(&known)), true);
         Ok(known)
     }
@@ -247,6 +249,7 @@ async fn advance(
     let mut transitions = Vec::new();
     // as they are when a violation opens: a later report of the batch may no longer have the machine
     let mut opened = HashMap::new();
+    let mut before_it: Option<Running> = None;
     let row = &mut host.row;
     for Accepted { report: DecodedReport { form, figures, .. }, is_late, .. } in reports {
         samples += form.machines();
@@ -267,6 +270,19 @@ async fn advance(
             };
             opened.extend(machine.map(|machine| ((key.machine_id, at), machine)));
         }
+        let running = known.running(figures);
+        if running.booted_after(row.last_report_at).is_some() {
+            let before = match before_it.filter(|before| before.at == row.last_report_at) {
+                Some(before) => before,
+                None => stored_before(connection, row).await?,
+            };
+            let machine = machines.inventory(connection, row).await?.get(Kind::Host, "");
+            if let (Some(booted_at), Some(found)) = (running.booted_since(before), machine) {
+                let name = "machine.rebooted";
+                events.push(machine::event(name, found, &row.host_id, &found.name, "rebooted", booted_at));
+            }
+        }
+        before_it = Some(running);
         row.interval_ms = i64::from(form.interval_ms());
         row.last_report_at = at;
     }
@@ -285,6 +301,13 @@ async fn advance(
         write_violations(connection, silences, (&host.row, &host_name), &opened, transitions, now, events).await?;
     }
     Ok(samples)
+}
+
+/// A host's newest stored report, as far as it tells of its start.
+async fn stored_before(connection: &mut Connection, host: &HostRow) -> Result<Running> {
+    let report = newest_reports(connection, &[host.host_key]).await?.remove(&host.host_key);
+    let uptime = report.and_then(|report| report.metrics.get(UPTIME).copied().flatten());
+    Ok(Running { at: host.last_report_at, uptime })
 }
 
 /// Writes transitions in their order. A violation that is over within the batch is not announced as new. `opened` has the machine of

@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use wire_model::Form;
+use wire_model::{Figures, Form, HostReport};
 
+use super::reboot::{Running, UPTIME};
 use crate::store::hosts::HostRow;
-use crate::thresholds::{Plan, RuleSet};
+use crate::thresholds::{Plan, RuleSet, place};
 
 /// A host whose machines are stored as reports of one form say, with what to evaluate in such a report.
 #[derive(Debug)]
@@ -17,12 +18,21 @@ pub(super) struct Known {
     /// Weak, so that forms take no more memory than the decoder allows them.
     form: Weak<Form>,
     plan: Plan,
+    /// Where the host's uptime stands among the figures.
+    uptime: Option<usize>,
 }
 
 impl Known {
-    /// Of a locked host that has just been brought in step with a form.
-    pub(super) fn new(host: &HostRow, form: &Arc<Form>, plan: Plan) -> Known {
-        Known { inventory_version: host.inventory_version, form: Arc::downgrade(form), plan }
+    /// Of a locked host that has just been brought in step with a form; `report` has its places.
+    pub(super) fn new(host: &HostRow, form: &Arc<Form>, report: &HostReport, plan: Plan) -> Known {
+        let uptime = report.metrics.get(UPTIME).map(|value| place(*value));
+        Known { inventory_version: host.inventory_version, form: Arc::downgrade(form), plan, uptime }
+    }
+
+    /// How long the host of a report of this form runs.
+    pub(super) fn running(&self, figures: &Figures) -> Running {
+        let uptime = self.uptime.map(|place| figures.values[place]).filter(|uptime| !uptime.is_nan());
+        Running { at: figures.at, uptime }
     }
 
     /// Whether nothing has changed since.

@@ -12,6 +12,7 @@ mod forms;
 mod inventory;
 mod known;
 mod name;
+mod reboot;
 mod records;
 mod rules;
 mod times;
