@@ -42,6 +42,27 @@ impl Api {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// Removes what stands there.
+    pub async fn remove(&self, path: &str) {
+        let response = self.client.delete(format!("{}/{path}", self.base)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NO_CONTENT, "DELETE {path}");
+    }
+
+    /// Removes the thresholds on a metric.
+    pub async fn remove_thresholds(&self, metric: &str) {
+        let list = self.get("thresholds", &[]).await;
+        let rules = list["items"].as_array().unwrap().iter().filter(|rule| rule["metric"] == metric);
+        for rule in rules {
+            self.remove(&format!("thresholds/{}", rule["id"].as_str().unwrap())).await;
+        }
+    }
+
+    /// The open violations of a metric.
+    pub async fn open_violations(&self, metric: &str) -> Vec<Value> {
+        let list = self.get("violations", &[("state", "open"), ("metric", metric)]).await;
+        list["items"].as_array().unwrap().clone()
+    }
+
     /// The one machine of this kind and name.
     pub async fn machine(&self, kind: &str, name: &str) -> Option<Value> {
         let list = self.try_get("machines", &[("kind", kind), ("q", name)]).await?;

@@ -16,9 +16,29 @@ pub struct Container {
 impl Container {
     /// Runs `script` in a new container with this much memory.
     pub fn run(name: &str, memory_bytes: u64, script: &str) -> Container {
-        let name = unique(name);
-        docker(&["run", "--detach", "--name", &name, &format!("--memory={memory_bytes}"), IMAGE, "sh", "-c", script]);
-        Container { name }
+        Container::run_as(&unique(name), &[&format!("--memory={memory_bytes}")], script)
+    }
+
+    /// Runs `script` in a new container of exactly this name, with these options of `docker run`.
+    pub fn run_as(name: &str, options: &[&str], script: &str) -> Container {
+        docker(&[&["run", "--detach", "--name", name], options, &[IMAGE, "sh", "-c", script]].concat());
+        Container { name: name.to_owned() }
+    }
+
+    /// A command of the docker client on it: `start`, `stop`, `rm --force`.
+    pub fn command(&self, words: &str) {
+        docker(&words.split(' ').chain([self.name.as_str()]).collect::<Vec<_>>());
+    }
+
+    /// Gives it another name.
+    pub fn rename(&mut self, name: &str) {
+        docker(&["rename", &self.name, name]);
+        name.clone_into(&mut self.name);
+    }
+
+    /// Runs a script in it and waits for its end.
+    pub fn execute(&self, script: &str) {
+        docker(&["exec", &self.name, "sh", "-c", script]);
     }
 
     /// Keeps one CPU busy in it for so long.

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod container;
 pub mod database;
+pub mod disk;
 pub mod follower;
 pub mod kafka;
 pub mod process;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use api::{Api, Events};
 pub use container::Container;
 pub use database::Database;
+pub use disk::SmallDisk;
 pub use follower::Follower;
 pub use process::Process;
 pub use proxy::{Proxy, Weather};

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod absence;
 mod brokers;
 mod clocks;
 mod databases;
@@ -68,6 +69,7 @@ faults! {
     disk_full_under_the_spool => disks::under_the_spool();
     disk_full_under_sqlite => disks::under_sqlite();
     clocks_step => clocks::steps();
+    consumer_stopped => absence::consumer_stopped();
     consumers_come_and_go => groups::storm(count(40));
     partitions_added => groups::grows();
 }
