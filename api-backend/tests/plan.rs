@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use api_backend::thresholds::evaluator::{HostState, Sample, Transition, evaluate};
 use api_backend::thresholds::{
-    Direction, Kind, Machine, MachineReadings, MissingContainer, Plan, RuleSet, Severity, Shape, Threshold, machine_readings,
+    Direction, Effect, Kind, Machine, MachineReadings, MissingContainer, Plan, Quantity, RuleSet, Severity, Shape, Threshold,
+    Windows, machine_readings,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -25,8 +26,8 @@ const DEVICES: [&str; 3] = ["/", "/data", "/srv"];
 const CONTAINERS: [&str; 3] = ["api", "db", "web"];
 
 type Value = Option<f64>;
-/// What it does, its exit code, and its values.
-type Container = (&'static str, Value, [Value; 2]);
+/// What it does, its exit code, its restarts, and its values.
+type Container = (&'static str, Value, Value, [Value; 2]);
 /// Rows, if the table has the metric's column.
 type Devices = (bool, [Option<Value>; 3]);
 
@@ -38,19 +39,27 @@ struct Step {
     devices: Option<Devices>,
     containers: Option<[Option<Container>; 3]>,
     /// The rules that hold from here on.
-    rules: Option<Vec<Threshold>>,
+    rules: Option<Change>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    All(Vec<Threshold>),
+    /// Of the rule at this place, this field.
+    Edit(usize, usize),
 }
 
 fn value() -> impl Strategy<Value = Value> {
     // few, so that the edges are met often; seldom absent
-    prop_oneof![1 => Just(None), 6 => select(vec![0.1, 0.5, 0.6, 0.7, 0.8, 0.9]).prop_map(Some)]
+    prop_oneof![1 => Just(None), 6 => select(vec![0.1, 0.5, 0.6, 0.600_04, 0.699_96, 0.7, 0.800_01, 0.9, 1.0]).prop_map(Some)]
 }
 
 fn seldom_missing<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
     option::weighted(0.85, of)
 }
 
-fn rule() -> impl Strategy<Value = Threshold> {
+/// A metric with what may be said of it: conditions, and devices.
+fn metric() -> impl Strategy<Value = (Kind, &'static str)> {
     let metrics = [
         (Kind::Host, HOST_METRIC),
         (Kind::Host, DEVICE_METRIC),
@@ -58,52 +67,102 @@ fn rule() -> impl Strategy<Value = Threshold> {
         (Kind::Container, CONTAINER_METRICS[1]),
         (Kind::Container, "container.stopped"),
         (Kind::Container, "container.exit_code"),
+        (Kind::Container, "container.restarts"),
         (Kind::Container, "container.missing"),
     ];
-    let levels = select(vec![0.5, 0.6, 0.7, 0.8]);
-    let scope = (option::weighted(0.3, 1i64..=4), option::weighted(0.3, select(DEVICES.to_vec())));
-    (
-        select(metrics.to_vec()),
-        scope,
-        levels.clone(),
-        levels,
-        select(vec![0i64, 0, 2, 4, 10]),
-        any::<bool>(),
-        any::<bool>(),
-        1i64..9,
-    )
-        .prop_map(|((kind, metric), (machine_id, device), one, other, for_seconds, above, warning, id)| {
-            let (low, high) = (f64::min(one, other), f64::max(one, other));
+    select(metrics.to_vec())
+}
+
+/// What is compared, over which window, and values for it.
+fn condition() -> impl Strategy<Value = (Quantity, i64, [f64; 2])> {
+    let levels = |levels: Vec<f64>| (select(levels.clone()), select(levels)).prop_map(|(one, other)| [one, other]);
+    // the shorter ones are as long as a few steps
+    let window = || select(vec![16i64, 30, 60]);
+    prop_oneof![
+        4 => levels(vec![0.5, 0.6, 0.7, 0.8]).prop_map(|levels| (Quantity::Value, 0, levels)),
+        2 => (window(), levels(vec![-0.5, 0.0, 0.1, 0.8, 2.0])).prop_map(|(window, levels)| (Quantity::Change, window, levels)),
+        1 => (window(), levels(vec![0.0, 10.0, 40.0, 600.0])).prop_map(|(window, levels)| (Quantity::TimeUntilFull, window, levels)),
+    ]
+}
+
+fn scope() -> impl Strategy<Value = (Option<i64>, BTreeMap<String, String>, Option<&'static str>)> {
+    let labels = select(vec![None, None, Some(("rack", "a*")), Some(("rack", "b1")), Some(("container.name", "?b"))]);
+    let labels = labels.prop_map(|label| label.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+    let device = option::weighted(0.4, select(vec!["/", "/data", "/srv", "/s*", "/*"]));
+    (option::weighted(0.3, 1i64..=4), labels, device)
+}
+
+fn rule() -> impl Strategy<Value = Threshold> {
+    let seconds = || select(vec![0i64, 0, 2, 4, 10]);
+    let severity = select(vec![Severity::Info, Severity::Warning, Severity::Critical]);
+    let turned_off = (prop::bool::weighted(0.15), prop::bool::weighted(0.1));
+    ((metric(), condition(), scope()), (seconds(), seconds()), any::<bool>(), severity, turned_off, 1i64..12).prop_map(
+        |(
+            ((kind, metric), (quantity, window_seconds, levels), (machine_id, labels, device)),
+            seconds,
+            above,
+            severity,
+            off,
+            id,
+        )| {
+            let (low, high) = (levels[0].min(levels[1]), levels[0].max(levels[1]));
+            let direction = if above && quantity != Quantity::TimeUntilFull { Direction::Above } else { Direction::Below };
+            let (value, recovery_value) = if direction == Direction::Above { (high, low) } else { (low, high) };
             Threshold {
                 id,
                 machine_id,
+                labels,
                 device: device.map(str::to_owned).filter(|_| metric == DEVICE_METRIC),
-                recovery_value: if above { low } else { high },
-                for_seconds,
-                severity: if warning { Severity::Warning } else { Severity::Critical },
-                ..Threshold::new(
-                    kind,
-                    metric,
-                    if above { Direction::Above } else { Direction::Below },
-                    if above { high } else { low },
-                )
+                quantity,
+                window_seconds,
+                recovery_value,
+                for_seconds: seconds.0,
+                recovery_for_seconds: seconds.1,
+                severity,
+                effect: if off.0 { Effect::None } else { Effect::Open },
+                enabled: !off.1,
+                ..Threshold::new(kind, metric, direction, value)
             }
-        })
+        },
+    )
+}
+
+/// One field of a rule as somebody may change it, and the version that it then has.
+fn edited(rule: &Threshold, field: usize, version: i64) -> Threshold {
+    let mut rule = Threshold { version, ..rule.clone() };
+    let turn = if rule.direction == Direction::Above { 1.0 } else { -1.0 };
+    match field % 8 {
+        0 => rule.for_seconds = 4 - rule.for_seconds.min(4),
+        1 => rule.recovery_for_seconds = 4 - rule.recovery_for_seconds.min(4),
+        2 => rule.value += 0.1 * turn,
+        3 => rule.recovery_value -= 0.1 * turn,
+        4 => rule.window_seconds *= 2,
+        5 => rule.enabled = !rule.enabled,
+        6 => rule.effect = if rule.effect == Effect::Open { Effect::None } else { Effect::Open },
+        _ => rule.machine_id = if rule.machine_id.is_none() { Some(1) } else { None },
+    }
+    rule
 }
 
 fn rules() -> impl Strategy<Value = Vec<Threshold>> {
     // ids are unique
-    vec(rule(), 1..9)
+    vec(rule(), 1..10)
         .prop_map(|rules| rules.into_iter().map(|rule| (rule.id, rule)).collect::<BTreeMap<_, _>>().into_values().collect())
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let state = select(vec!["running", "running", "running", "paused", "exited", "dead"]);
-    let container = (state, select(vec![None, Some(0.0), Some(1.0), Some(137.0)]), [value(), value()]);
+    let container = (
+        state,
+        select(vec![None, Some(0.0), Some(1.0), Some(137.0)]),
+        select(vec![None, Some(0.0), Some(0.0), Some(2.0), Some(4.0)]),
+        [value(), value()],
+    );
     let containers = seldom_missing(prop::array::uniform3(seldom_missing(container)));
     let devices = seldom_missing((prop::bool::weighted(0.9), prop::array::uniform3(seldom_missing(value()))));
     let after_ms = prop_oneof![12 => select(vec![2_000i64, 4_000, 10_001]), 1 => Just(86_390_000)];
-    (after_ms, seldom_missing(value()), devices, containers, option::weighted(0.1, rules()))
+    let change = prop_oneof![1 => rules().prop_map(Change::All), 3 => (0usize..9, 0usize..8).prop_map(|(rule, field)| Change::Edit(rule, field))];
+    (after_ms, seldom_missing(value()), devices, containers, option::weighted(0.2, change))
         .prop_map(|(after_ms, host, devices, containers, rules)| Step { after_ms, host, devices, containers, rules })
 }
 
@@ -117,18 +176,18 @@ fn report(at: i64, step: &Step) -> HostReport {
     }
     if let Some(containers) = &step.containers {
         let rows = CONTAINERS.iter().zip(containers).filter_map(|(name, container)| {
-            let (state, exit_code, values) = (*container)?;
+            let (state, exit_code, restarts, values) = (*container)?;
             // what does not run has no values
             let [one, other] = values.map(|value| Cell::from(value.filter(|_| is_running(state))));
-            Some(vec![(*name).into(), state.into(), Cell::from(exit_code), one, other])
+            Some(vec![(*name).into(), state.into(), Cell::from(exit_code), Cell::from(restarts), one, other])
         });
-        let columns = columns(&["name", "state", "exit_code", CONTAINER_METRICS[0], CONTAINER_METRICS[1]]);
+        let columns = columns(&["name", "state", "exit_code", "restarts", CONTAINER_METRICS[0], CONTAINER_METRICS[1]]);
         tables.insert("container".to_owned(), Table { columns, rows: rows.collect() });
     }
     let host = HostInfo {
         id: "a".into(),
         name: "a".into(),
-        labels: BTreeMap::new(),
+        labels: BTreeMap::from([("rack".to_owned(), "a1".to_owned())]),
         os: None,
         kernel: None,
         cpus: None,
@@ -192,17 +251,28 @@ fn sorted(transitions: &[Transition]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
-    fn a_plan_does_what_the_rules_say(first in rules(), steps in vec(step(), 1..25)) {
-        let mut rules = Arc::new(RuleSet::new(first));
-        let (mut slow, mut text, mut at) = (BTreeMap::new(), HostState::default().to_text(), 1_000_000);
+    fn a_plan_does_what_the_rules_say(first in rules(), steps in vec(step(), 1..40)) {
+        let mut thresholds = first;
+        let mut rules = Arc::new(RuleSet::new(thresholds.clone()));
+        let (mut slow, mut at, mut version) = (by_the_letter::States::default(), 1_000_000, 1);
+        // as they are kept with the host
+        let (mut text, mut windows) = (HostState::default().to_text(), None);
         let mut plan: Option<(Form, Plan)> = None;
         let mut missing = Missing::default();
         for step in &steps {
             at += step.after_ms;
-            if let Some(changed) = &step.rules {
-                rules = Arc::new(RuleSet::new(changed.clone()));
+            if let Some(change) = &step.rules {
+                version += 1;
+                match change {
+                    Change::All(all) => thresholds.clone_from(all),
+                    Change::Edit(rule, field) => {
+                        let rule = rule % thresholds.len();
+                        thresholds[rule] = edited(&thresholds[rule], *field, version);
+                    }
+                }
+                rules = Arc::new(RuleSet::new(thresholds.clone()));
                 plan = None;
             }
             let report = report(at, step);
@@ -221,11 +291,15 @@ proptest! {
             });
             let (form, made) = plan.as_ref().unwrap();
             let mut state = HostState::from_text(&text).unwrap();
+            state.windows = windows.as_deref().map_or_else(Windows::default, |windows| Windows::from_text(windows).unwrap());
             let mut transitions = Vec::new();
             evaluate(&mut state, made, Sample::of(form, &figures), &mut transitions);
             text = state.to_text();
+            if let Some(changed) = state.windows.take_change() {
+                windows = changed;
+            }
             prop_assert_eq!(sorted(&transitions), sorted(&expected), "{:?}", step);
-            prop_assert_eq!(state.states(), slow.clone().into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(state.states(), slow.series.clone().into_iter().collect::<Vec<_>>());
         }
     }
 }

@@ -22,6 +22,8 @@ const UNDO_STATES: &[&str] = &[
 
 /// Back to the schema of 0005.
 const UNDO_RULES: &[&str] = &[
+    "ALTER TABLE hosts DROP COLUMN windows",
+    "DELETE FROM _sqlx_migrations WHERE version = 9",
     "ALTER TABLE violations DROP COLUMN quantity",
     "ALTER TABLE violations DROP COLUMN closed_version",
     "ALTER TABLE violations DROP COLUMN threshold_version",

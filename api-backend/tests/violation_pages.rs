@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use api_backend::store::violation_filter::{Labelled, ViolationFilter};
 use api_backend::store::violation_pages::{Matching, Order, Page, list};
+use api_backend::store::violations::Closing;
 use api_backend::store::{self, Store, violations};
 use api_backend::thresholds::evaluator::{CloseReason, SeriesKey};
 use api_backend::thresholds::{Direction, Kind, Quantity, Severity};
@@ -62,6 +63,7 @@ fn violation(rng: &mut fastrand::Rng, number: i64) -> Violation {
         peak_value: 0.875,
         closed_at,
         closed_value: None,
+        closed_version: None,
         close_reason: closed_at.map(|_| "gone".to_owned()),
         cause: None,
         detected_at: opened_at,
@@ -82,7 +84,8 @@ async fn fill(store: &Store, rng: &mut fastrand::Rng, count: i64) -> Vec<Violati
         if let Some(closed_at) = one.closed_at {
             let device = one.device.clone().unwrap_or_default();
             let key = SeriesKey { machine_id: one.machine_id, threshold_id: one.threshold_id, device };
-            violations::close(&mut transaction, &key, one.opened_at, closed_at, None, CloseReason::Gone).await.unwrap();
+            let closing = Closing { at: closed_at, value: None, reason: CloseReason::Gone, version: None };
+            violations::close(&mut transaction, &key, one.opened_at, closing).await.unwrap();
         }
         all.push(Violation { id, ..one });
     }

@@ -27,7 +27,7 @@ async fn a_violation_opens_after_its_duration_and_closes_at_the_recovery_value()
             "id": violations[0]["id"], "machine_id": "1", "machine_name": "a.example", "host_id": "a", "host_name": "a.example", "kind": "host",
             "metric": "system.cpu.utilization", "device": null, "condition": "value", "direction": "above", "severity": "warning", "threshold_id": ids[0],
             "threshold_version": 1, "threshold_value": 0.8, "opened_at": api_backend::time::rfc3339(at(5)), "opened_value": 0.95, "peak_value": 0.99,
-            "closed_at": api_backend::time::rfc3339(at(8)), "closed_value": 0.6, "close_reason": "recovered", "cause": null,
+            "closed_at": api_backend::time::rfc3339(at(8)), "closed_value": 0.6, "close_reason": "recovered", "closed_version": 1, "cause": null,
             "detected_at": violations[0]["detected_at"], "acknowledged": null, "silenced": null, "announced_at": violations[0]["detected_at"],
         });
         assert_eq!(violations[0], expected);

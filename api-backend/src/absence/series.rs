@@ -91,6 +91,7 @@ impl Due<'_> {
                     closed_at: None,
                     closed_value: None,
                     close_reason: None,
+                    closed_version: None,
                     cause,
                     detected_at: self.seen.now,
                     attention: Attention::default(),
@@ -100,7 +101,8 @@ impl Due<'_> {
             (Step::Worsen(peak), Some(stay), _) => store::violations::set_peak(connection, &key, stay.opened_at, peak).await,
             (Step::Recover(since), Some(stay), _) => absences::set_recovering(connection, &key, stay.opened_at, since).await,
             (Step::Close { at, value, reason }, Some(stay), _) => {
-                opening::close(connection, (&key, stay.opened_at), Closing { at, value, reason }, events).await
+                let closing = Closing { at, value, reason, version: self.rule.map(|rule| rule.version) };
+                opening::close(connection, (&key, stay.opened_at), closing, events).await
             }
             // no rule opens without being there, and nothing else happens to what is not open
             (Step::Open(_), _, None) | (_, None, _) => Ok(()),

@@ -13,7 +13,7 @@ pub mod removal;
 pub mod replay;
 mod report_state;
 pub mod rollup;
-mod scale;
+pub(crate) mod scale;
 pub mod seal;
 mod series;
 mod time;

@@ -4,7 +4,7 @@ use wire_model::catalog;
 
 /// What one unit is. Its number stands in chunks, so what a chunk holds does not change with the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// Values stand as they came: the catalog does not know the metric.
     AsIs,
     /// A unit is 10⁻ⁿ.
@@ -24,7 +24,7 @@ const POWERS: [f64; DIGITS_MAX as usize + 1] =
 
 impl Scale {
     /// Of a metric by its name.
-    pub(super) fn of(metric: &str) -> Scale {
+    pub(crate) fn of(metric: &str) -> Scale {
         catalog::find(metric).map_or(Scale::AsIs, |metric| Scale::with_resolution(metric.resolution))
     }
 
@@ -62,6 +62,11 @@ impl Scale {
         };
         // not −0, and what is too large for the multiplication stays as large as it can be
         if units.is_finite() { units + 0.0 } else { f64::MAX.copysign(value) }
+    }
+
+    /// A value as it is kept.
+    pub(crate) fn rounded_value(self, value: f64) -> f64 {
+        self.value(self.units(value))
     }
 
     /// So many units in those of another scale: a chunk may be older than the catalog.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use tracing::warn;
 use wire_model::{Form, Rejection, ReportId};
 
 use super::Ingest;
@@ -18,12 +19,12 @@ use crate::ledger::Counts;
 use crate::machine;
 use crate::silence::Silences;
 use crate::store::events::NewEvent;
-use crate::store::hosts::{HostRow, LockedHost};
+use crate::store::hosts::{HostRow, KeptWindows, LockedHost};
 use crate::store::machines::MachineRow;
 use crate::store::reports::NewReport;
 use crate::store::{self, Connection, Result, StoreError};
 use crate::thresholds::evaluator::{HostState, Sample, SeriesKey, Transition, evaluate};
-use crate::thresholds::{Kind, MISSING, Plan, RuleSet, Shape, machine_readings};
+use crate::thresholds::{Kind, MISSING, Plan, RuleSet, Shape, WINDOWS_PER_HOST, machine_readings};
 use crate::violation::opening::{self, Closing};
 use crate::violation::{Attention, Violation};
 
@@ -127,7 +128,7 @@ impl Ingest {
         let mut new_reports = Vec::new();
         let mut new_forms = Vec::new();
         let mut events = Vec::new();
-        let (mut known, mut stored_forms) = (Vec::new(), Vec::new());
+        let (mut known, mut stored_forms, mut windows) = (Vec::new(), Vec::new(), Vec::new());
         let mut changes = Vec::new();
         let mut is_moved = false;
         let delivery = Delivery { partition: part.partition, now, kept_from: now - self.retention_ms };
@@ -147,9 +148,18 @@ impl Ingest {
                 new_reports.push(NewReport { host_key, at, epoch, seq, received_at: now, payload });
             }
             stored_forms.extend(payloads.changed());
-            let mut machines = Machines { known: self.known.get(host.row.host_key), is_new: false, inventory: None };
+            let mut state = HostState::from_text(&host.evaluation).map_err(StoreError::Corrupt)?;
+            state.windows = self.windows.read(connection, host).await?;
+            let known_before = self.known.get(host.row.host_key);
+            let mut machines = Machines { rules: &rules, known: known_before, is_new: false, inventory: None };
             outcome.samples +=
-                advance(connection, host, &mut machines, (&rules, &self.silences), &sorted.new, now, &mut events).await?;
+                advance(connection, host, &mut machines, (&mut state, &self.silences), &sorted.new, now, &mut events).await?;
+            if let Some(changed) = state.windows.take_change() {
+                host.windows = KeptWindows::Changed(changed);
+            }
+            if !state.windows.is_empty() {
+                windows.push((host.row.host_key, (host.row.last_report_at, state.windows)));
+            }
             known.extend(machines.known.filter(|_| machines.is_new).map(|known| (host.row.host_key, known)));
             is_moved |= host.row != before;
         }
@@ -157,6 +167,7 @@ impl Ingest {
         store::reports::insert(connection, &new_reports).await?;
         if is_moved {
             store::hosts::save(connection, dialect, &hosts).await?;
+            store::hosts::save_windows(connection, dialect, &hosts).await?;
         }
         let of_no_host = |rejected: &&RejectedReport| {
             !rejected.name.as_ref().is_some_and(|name| hosts.iter().any(|host| host.row.host_id == name.host_id))
@@ -169,6 +180,7 @@ impl Ingest {
         transaction.commit().await?;
         self.known.keep(known);
         self.stored_forms.keep(stored_forms);
+        self.windows.keep(windows);
         Ok(outcome)
     }
 }
@@ -187,7 +199,8 @@ fn by_host(part: Part<'_>) -> BTreeMap<&str, Vec<Record<'_>>> {
 }
 
 /// The machines of a locked host.
-struct Machines {
+struct Machines<'a> {
+    rules: &'a Arc<RuleSet>,
     known: Option<Arc<Known>>,
     /// Whether that was found out in this transaction.
     is_new: bool,
@@ -195,7 +208,7 @@ struct Machines {
     inventory: Option<Inventory>,
 }
 
-impl Machines {
+impl Machines<'_> {
     async fn inventory(&mut self, connection: &mut Connection, host: &HostRow) -> Result<&mut Inventory> {
         let inventory = match self.inventory.take() {
             Some(inventory) => inventory,
@@ -209,10 +222,10 @@ impl Machines {
         &mut self,
         connection: &mut Connection,
         host: &mut HostRow,
-        rules: &Arc<RuleSet>,
         (form, at): (&Arc<Form>, i64),
         events: &mut Vec<NewEvent>,
     ) -> Result<Arc<Known>> {
+        let rules = self.rules;
         if let Some(known) = &self.known
             && known.holds(host, form, rules)
         {
@@ -228,7 +241,12 @@ impl Machines {
         if !rules.of_metric(Kind::Container, MISSING).is_empty() {
             shape = shape.with_missing(inventory::missing(connection, host, (&report, at)).await?);
         }
-        let known = Arc::new(Known::new(host, form, &report, Plan::new(Arc::clone(rules), shape)));
+        let plan = Plan::new(Arc::clone(rules), shape);
+        if plan.left_out() > 0 {
+            let (host_id, left_out) = (&host.host_id, plan.left_out());
+            warn!(%host_id, left_out, "more than {WINDOWS_PER_HOST} series are looked back at: the others are not evaluated");
+        }
+        let known = Arc::new(Known::new(host, form, &report, plan));
         (self.known, self.is_new) = (Some(Arc::clone(&known)), true);
         Ok(known)
     }
@@ -238,14 +256,13 @@ impl Machines {
 async fn advance(
     connection: &mut Connection,
     host: &mut LockedHost,
-    machines: &mut Machines,
-    (rules, silences): (&Arc<RuleSet>, &Silences),
+    machines: &mut Machines<'_>,
+    (state, silences): (&mut HostState, &Silences),
     reports: &[Accepted<'_>],
     now: i64,
     events: &mut Vec<NewEvent>,
 ) -> Result<usize> {
     let mut samples = 0;
-    let mut state = HostState::from_text(&host.evaluation).map_err(StoreError::Corrupt)?;
     let mut transitions = Vec::new();
     // as they are when a violation opens: a later report of the batch may no longer have the machine
     let mut opened = HashMap::new();
@@ -258,9 +275,9 @@ async fn advance(
             continue;
         }
         let at = figures.at;
-        let known = machines.plan(connection, row, rules, (form, at), events).await?;
+        let known = machines.plan(connection, row, (form, at), events).await?;
         let before = transitions.len();
-        evaluate(&mut state, known.plan(), Sample::of(form, figures), &mut transitions);
+        evaluate(state, known.plan(), Sample::of(form, figures), &mut transitions);
         for transition in &transitions[before..] {
             let Transition::Opened { key, .. } = transition else { continue };
             let machine = match machines.inventory(connection, row).await?.by_id(key.machine_id) {
@@ -288,6 +305,7 @@ async fn advance(
     }
     if row.is_down && !reports.is_empty() {
         row.is_down = false;
+        let rules = machines.rules;
         if let Some(found) = machines.inventory(connection, row).await?.get(Kind::Host, "") {
             let (name, state) = (&found.name, &found.state);
             events.push(machine::event("machine.up", found, &row.host_id, name, state, row.last_report_at));
@@ -356,6 +374,7 @@ async fn write_violations(
                     closed_at: None,
                     closed_value: None,
                     close_reason: None,
+                    closed_version: None,
                     cause: None,
                     detected_at: now,
                     attention: Attention::default(),
@@ -369,8 +388,9 @@ async fn write_violations(
             Transition::Worsened { key, opened_at, peak } => {
                 store::violations::set_peak(connection, &key, opened_at, peak).await?;
             }
-            Transition::Closed { key, opened_at, at, value, reason } => {
-                opening::close(connection, (&key, opened_at), Closing { at, value, reason }, events).await?;
+            Transition::Closed { key, opened_at, at, value, reason, version } => {
+                let closing = Closing { at, value, reason, version };
+                opening::close(connection, (&key, opened_at), closing, events).await?;
             }
         }
     }

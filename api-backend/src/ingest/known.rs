@@ -63,6 +63,11 @@ impl<T: Clone> Cache<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&host_key).cloned()
     }
 
+    /// Takes it out: who does not commit does not know it any more.
+    pub(super) fn take(&self, host_key: i64) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&host_key)
+    }
+
     /// Keeps it; only after COMMIT.
     pub(super) fn keep(&self, known: impl IntoIterator<Item = (i64, T)>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(known);

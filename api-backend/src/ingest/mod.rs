@@ -16,6 +16,7 @@ mod reboot;
 mod records;
 mod rules;
 mod times;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ pub struct Ingest {
     silences: Silences,
     known: Arc<known::Cache<Arc<known::Known>>>,
     stored_forms: Arc<known::Cache<body::StoredForm>>,
+    windows: Arc<windows::WindowCache>,
 }
 
 impl Ingest {
@@ -69,17 +71,8 @@ impl Ingest {
     pub fn new(store: Store, live: Live, raw_retention_days: u32) -> Ingest {
         let retention_ms = i64::from(raw_retention_days) * DAY_MS;
         let (forms, rules, known, stored_forms) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        Ingest {
-            store,
-            live,
-            clock: Arc::default(),
-            retention_ms,
-            forms,
-            rules,
-            silences: Silences::default(),
-            known,
-            stored_forms,
-        }
+        let (clock, windows, silences) = (Arc::default(), Arc::default(), Silences::default());
+        Ingest { store, live, clock, retention_ms, forms, rules, silences, known, stored_forms, windows }
     }
 
     /// Decodes the body of a batch. Costs CPU: call it off the async threads.

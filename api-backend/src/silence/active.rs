@@ -105,6 +105,7 @@ mod tests {
             closed_at: None,
             closed_value: None,
             close_reason: None,
+            closed_version: None,
             cause: None,
             detected_at: 0,
             attention: Attention::default(),

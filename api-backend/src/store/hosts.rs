@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, list_length, placeholders, statements};
+use super::{Connection, Dialect, MAX_BOUND_VALUES, Query, Result, list_length, placeholders, statements};
 
 /// One row. Times are Unix ms.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,19 @@ pub struct LockedHost {
     pub row: HostRow,
     /// The evaluator's state, as text.
     pub evaluation: String,
+    /// What it looks back at.
+    pub windows: KeptWindows,
+}
+
+/// The column `windows`, which most have no need to read or write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeptWindows {
+    /// There is nothing in it.
+    Nothing,
+    /// Nobody has read it: [`windows`] does.
+    Unread,
+    /// What it is to be.
+    Changed(Option<String>),
 }
 
 const COLUMNS: &str =
@@ -73,15 +86,47 @@ pub async fn lock(connection: &mut Connection, dialect: Dialect, host_ids: &[&st
     }
     let length = list_length(host_ids.len());
     let list = placeholders(length);
-    let sql =
-        format!("SELECT {COLUMNS}, evaluation FROM hosts WHERE host_id IN ({list}) ORDER BY host_id{}", dialect.for_update());
+    let sql = format!(
+        "SELECT {COLUMNS}, evaluation, CASE WHEN windows IS NULL THEN 0 ELSE 1 END AS has_windows \
+             FROM hosts WHERE host_id IN ({list}) ORDER BY host_id{}",
+        dialect.for_update()
+    );
     let mut query = sqlx::query(AssertSqlSafe(sql));
     let last = &host_ids[host_ids.len() - 1];
     for host_id in host_ids.iter().chain(std::iter::repeat(last)).take(length) {
         query = query.bind(*host_id);
     }
     let rows = query.fetch_all(connection).await?;
-    rows.iter().map(|row| Ok(LockedHost { row: host(row)?, evaluation: row.try_get("evaluation")? })).collect()
+    let locked = |row: &AnyRow| {
+        let windows = if row.try_get::<i64, _>("has_windows")? == 0 { KeptWindows::Nothing } else { KeptWindows::Unread };
+        Ok(LockedHost { row: host(row)?, evaluation: row.try_get("evaluation")?, windows })
+    };
+    rows.iter().map(locked).collect()
+}
+
+/// What conditions over windows look back at on a host that this transaction has locked, as text.
+pub async fn windows(connection: &mut Connection, host_key: i64) -> Result<Option<String>> {
+    let sql = "SELECT windows FROM hosts WHERE host_key = ?";
+    Ok(sqlx::query_scalar(sql).bind(host_key).fetch_optional(connection).await?.flatten())
+}
+
+/// Writes that back of those hosts of which it changed.
+pub async fn save_windows(connection: &mut Connection, dialect: Dialect, hosts: &[LockedHost]) -> Result<()> {
+    let changed: Vec<(&HostRow, &Option<String>)> = hosts
+        .iter()
+        .filter_map(|host| if let KeptWindows::Changed(windows) = &host.windows { Some((&host.row, windows)) } else { None })
+        .collect();
+    let update = dialect.on_conflict_update("host_key", &["windows"]);
+    let bytes = |(_, windows): &(&HostRow, &Option<String>)| windows.as_ref().map_or(0, String::len);
+    for hosts in statements(&changed, MAX_BOUND_VALUES / 11, bytes) {
+        let rows = vec![format!("({})", placeholders(11)); hosts.len()].join(", ");
+        let sql = format!("INSERT INTO hosts ({COLUMNS}, evaluation, windows) VALUES {rows}{update}");
+        let query = hosts.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, (host, windows)| {
+            bind(query, host).bind(String::new()).bind((*windows).clone())
+        });
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Writes rows back that were locked before.
@@ -102,22 +147,19 @@ pub async fn save(connection: &mut Connection, dialect: Dialect, hosts: &[Locked
     for hosts in statements(hosts, MAX_BOUND_VALUES / 10, |host| host.evaluation.len()) {
         let rows = vec![format!("({})", placeholders(10)); hosts.len()].join(", ");
         let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO hosts ({COLUMNS}, evaluation) VALUES {rows}{update}")));
-        for LockedHost { row: host, evaluation } in hosts {
-            query = query
-                .bind(host.host_key)
-                .bind(&host.host_id)
-                .bind(host.interval_ms)
-                .bind(host.last_report_at)
-                .bind(host.last_received_at)
-                .bind(host.last_epoch)
-                .bind(host.last_seq)
-                .bind(i64::from(host.is_down))
-                .bind(host.inventory_version)
-                .bind(evaluation);
+        for LockedHost { row: host, evaluation, .. } in hosts {
+            query = bind(query, host).bind(evaluation);
         }
         query.execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// In the order of [`COLUMNS`].
+fn bind<'q>(query: Query<'q>, host: &'q HostRow) -> Query<'q> {
+    let query = query.bind(host.host_key).bind(&host.host_id).bind(host.interval_ms).bind(host.last_report_at);
+    let query = query.bind(host.last_received_at).bind(host.last_epoch).bind(host.last_seq);
+    query.bind(i64::from(host.is_down)).bind(host.inventory_version)
 }
 
 /// All hosts; at most a few thousand.

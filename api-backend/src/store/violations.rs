@@ -9,7 +9,7 @@ use crate::violation::{Acknowledgement, Attention, Silenced, Violation};
 
 pub(super) const COLUMNS: &str = "violation_id, machine_id, machine_name, host_id, host_name, kind, metric, device, quantity, direction, severity, \
                        threshold_id, threshold_version, threshold_value, opened_at, opened_value, peak_value, closed_at, closed_value, close_reason, \
-                       cause, detected_at, acknowledged_at, acknowledged_by, acknowledged_comment, announced_at, silence_id";
+                       closed_version, cause, detected_at, acknowledged_at, acknowledged_by, acknowledged_comment, announced_at, silence_id";
 
 /// Stores a violation and returns its id; `id` of the argument is not looked at.
 pub async fn insert(connection: &mut Connection, violation: &Violation) -> Result<i64> {
@@ -36,17 +36,24 @@ pub async fn set_peak(connection: &mut Connection, key: &SeriesKey, opened_at: i
     Ok(())
 }
 
+/// Why and by what a violation closes.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing {
+    /// Time of what decided it,
+    pub at: i64,
+    /// and the value then.
+    pub value: Option<f64>,
+    /// Why.
+    pub reason: CloseReason,
+    /// Version of the rule that decided; `None` when the rule is no more.
+    pub version: Option<i64>,
+}
+
 /// Closes a violation and returns it; `None` when it is not there (an operator's hand in the database).
-pub async fn close(
-    connection: &mut Connection,
-    key: &SeriesKey,
-    opened_at: i64,
-    closed_at: i64,
-    value: Option<f64>,
-    reason: CloseReason,
-) -> Result<Option<Violation>> {
-    let sql = format!("UPDATE violations SET closed_at = ?, closed_value = ?, close_reason = ? {WHERE_KEY}");
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(closed_at).bind(value).bind(reason.as_str());
+pub async fn close(connection: &mut Connection, key: &SeriesKey, opened_at: i64, closing: Closing) -> Result<Option<Violation>> {
+    let Closing { at, value, reason, version } = closing;
+    let sql = format!("UPDATE violations SET closed_at = ?, closed_value = ?, close_reason = ?, closed_version = ? {WHERE_KEY}");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(at).bind(value).bind(reason.as_str()).bind(version);
     bind_key(query, key, opened_at).execute(&mut *connection).await?;
     let sql = format!("SELECT {COLUMNS} FROM violations {WHERE_KEY}");
     let row = bind_key(sqlx::query(AssertSqlSafe(sql)), key, opened_at).fetch_optional(connection).await?;
@@ -134,6 +141,7 @@ pub(super) fn violation(row: &AnyRow) -> Result<Violation> {
         closed_at: row.try_get("closed_at")?,
         closed_value: row.try_get("closed_value")?,
         close_reason: row.try_get("close_reason")?,
+        closed_version: row.try_get("closed_version")?,
         cause: row.try_get("cause")?,
         detected_at: row.try_get("detected_at")?,
         attention: attention(row)?,

@@ -8,84 +8,29 @@
 //!   (`gone`), and so does a container that no longer runs and has no value (`stopped`), and a rule that is no longer in force
 //!   (`threshold_changed`).
 //! - A container that ran and is gone has the value 1 for `container.missing` for a day, and then ends (`gone`).
-//! - A series that waits for `for_seconds` starts anew when its samples are further apart than [`gap_ms`]: nobody knows what
-//!   it did in between.
+//! - A series that waits for `for_seconds` or recovers for `recovery_for_seconds` starts anew when its samples are further apart than
+//!   [`gap_ms`]: nobody knows what it did in between. It opens or closes at the sample that decides.
+//! - Values are compared, and told, as history keeps them ([`super::limits`]).
+//! - A condition over a window has no value until there are points from half a window ago ([`super::window`]).
+//! - A rule that was changed goes on with the violations it has, by its new version.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use wire_model::{Figures, Form};
 
 use super::Threshold;
 use super::plan::{Plan, Source, Step};
+pub use super::state::{HostState, SeriesKey, SeriesState};
 
 /// Intervals without a sample after which a series counts as interrupted.
 const GAP_INTERVALS: i64 = 3;
 /// Shortest interruption.
 const GAP_MIN_MS: i64 = 10_000;
-/// The state of a host of which no series is beyond its threshold, as text.
-const NOTHING: &str = "[]";
 
 /// How far apart two samples may be to count as one stretch.
 pub fn gap_ms(interval_ms: u32) -> i64 {
     (i64::from(interval_ms) * GAP_INTERVALS).max(GAP_MIN_MS)
 }
-
-/// One series under one threshold.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SeriesKey {
-    /// The machine.
-    pub machine_id: i64,
-    /// The threshold.
-    pub threshold_id: i64,
-    /// The device; empty for the machine itself.
-    pub device: String,
-}
-
-/// By machine, threshold and device. By hand: to compare two empty texts costs glibc's `memcmp` 80 ns where it loads by mask (AVX-512), because
-/// they point nowhere.
-impl Ord for SeriesKey {
-    fn cmp(&self, other: &SeriesKey) -> Ordering {
-        let devices = || match (self.device.as_str(), other.device.as_str()) {
-            ("", _) | (_, "") => self.device.len().cmp(&other.device.len()),
-            (one, other) => one.cmp(other),
-        };
-        (self.machine_id, self.threshold_id).cmp(&(other.machine_id, other.threshold_id)).then_with(devices)
-    }
-}
-
-impl PartialOrd for SeriesKey {
-    fn partial_cmp(&self, other: &SeriesKey) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// What a series that is beyond its threshold is doing. Series that are not have no state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SeriesState {
-    /// Beyond the value, not yet long enough.
-    Waiting {
-        /// Time of the first sample beyond it.
-        since: i64,
-        /// Time of the last one.
-        last: i64,
-        /// Worst value so far.
-        peak: f64,
-    },
-    /// A violation is open.
-    Open {
-        /// Time of the sample that opened it.
-        opened_at: i64,
-        /// Worst value so far.
-        peak: f64,
-    },
-}
-
-/// All states of one host's machines, as kept with the host, in the order of their keys.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HostState(Vec<(SeriesKey, SeriesState)>);
 
 /// Something that has to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,10 +65,12 @@ pub enum Transition {
         opened_at: i64,
         /// Time of the sample that decided.
         at: i64,
-        /// Its value; absent when the series ended.
+        /// Its value; absent when the series ended, and where it has no end that could be told (`time_until_full` of what does not grow).
         value: Option<f64>,
         /// Why.
         reason: CloseReason,
+        /// Version of the rule that decided; `None` when the rule is no more.
+        version: Option<i64>,
     },
 }
 
@@ -182,15 +129,16 @@ impl<'a> Sample<'a> {
 /// Evaluates one sample, which must be newer than all before it, by the plan for its shape.
 pub fn evaluate(state: &mut HostState, plan: &Plan, sample: Sample<'_>, transitions: &mut Vec<Transition>) {
     let now = Now { at: sample.at, gap_ms: gap_ms(sample.interval_ms) };
+    let HostState { series, windows } = state;
     // both stay empty, and take no memory, as long as nothing changes
     let mut begun = Vec::new();
     let mut over = Vec::new();
-    let mut unseen = 0;
+    let (mut unseen, mut windows_seen) = (0, 0);
     // plan and states are in the same order
     let mut position = 0;
     for step in plan.steps() {
         let current = loop {
-            let Some((key, current)) = state.0.get_mut(position) else { break None };
+            let Some((key, current)) = series.get_mut(position) else { break None };
             match (*key).cmp(&step.key) {
                 Ordering::Greater => break None,
                 Ordering::Less => unseen += 1,
@@ -198,23 +146,31 @@ pub fn evaluate(state: &mut HostState, plan: &Plan, sample: Sample<'_>, transiti
             }
             position += 1;
         };
-        let value = sample.value(step.source);
+        let mut value = sample.value(step.source);
+        let end = step.end.filter(|_| value.is_nan());
+        if let Some(lookback) = &step.lookback {
+            if end.is_some() {
+                windows.forget(&step.key);
+            }
+            value = windows.compare(&step.key, lookback, now.at, value);
+            windows_seen += usize::from(windows.has(&step.key));
+        }
         let Some(current) = current else {
             // never true of one that is absent
-            if step.rule.is_beyond(value)
-                && let Some(next) = wait(step, now, value, (now.at, value), transitions)
+            if step.limits.is_beyond(value)
+                && let Some(next) = wait(step, now, value, (now.at, step.limits.rounded(value)), transitions)
             {
                 begun.push((step.key.clone(), next));
             }
             continue;
         };
-        let next = if !value.is_nan() {
-            follow(step, now, value, current, transitions)
-        } else if let Some(reason) = step.end {
-            close(current, &step.key, now.at, reason, transitions);
+        let next = if let Some(reason) = end {
+            close(current, &step.key, now.at, reason, plan, transitions);
             None
-        } else {
+        } else if value.is_nan() {
             Some(current.clone())
+        } else {
+            follow(step, now, value, current, transitions)
         };
         match next {
             Some(next) => *current = next,
@@ -222,17 +178,20 @@ pub fn evaluate(state: &mut HostState, plan: &Plan, sample: Sample<'_>, transiti
         }
         position += 1;
     }
-    unseen += state.0.len() - position;
+    unseen += series.len() - position;
     if !over.is_empty() {
         let mut index = 0..;
-        state.0.retain(|_| index.next().is_none_or(|index| over.binary_search(&index).is_err()));
+        series.retain(|_| index.next().is_none_or(|index| over.binary_search(&index).is_err()));
     }
     if unseen > 0 {
-        end_unseen(state, plan, now.at, transitions);
+        end_unseen(series, plan, now.at, transitions);
+    }
+    if windows.len() > windows_seen {
+        windows.retain(|key| plan.step(key).map_or_else(|| plan.why_unseen(key).is_none(), |step| step.lookback.is_some()));
     }
     if !begun.is_empty() {
-        state.0.extend(begun);
-        state.0.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        series.extend(begun);
+        series.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     }
 }
 
@@ -245,23 +204,30 @@ struct Now {
 
 /// What becomes of a series that has a state.
 fn follow(step: &Step, now: Now, value: f64, current: &SeriesState, transitions: &mut Vec<Transition>) -> Option<SeriesState> {
-    let (rule, key) = (&step.rule, &step.key);
+    let (limits, key) = (&step.limits, &step.key);
     match *current {
-        SeriesState::Open { opened_at, .. } if rule.is_recovered(value) => {
-            let (at, value, reason) = (now.at, Some(value), CloseReason::Recovered);
-            transitions.push(Transition::Closed { key: key.clone(), opened_at, at, value, reason });
+        SeriesState::Open { opened_at, peak, recovering } if limits.is_recovered(value) => {
+            let since = recovering.filter(|(_, last)| now.at - last <= now.gap_ms).map_or(now.at, |(since, _)| since);
+            if now.at - since < step.rule.recovery_for_seconds * 1_000 {
+                return Some(SeriesState::Open { opened_at, peak, recovering: Some((since, now.at)) });
+            }
+            // what never ends has no number
+            let value = Some(limits.rounded(value)).filter(|value| value.is_finite());
+            let (at, reason, version) = (now.at, CloseReason::Recovered, Some(step.rule.version));
+            transitions.push(Transition::Closed { key: key.clone(), opened_at, at, value, reason, version });
             None
         }
-        SeriesState::Open { opened_at, peak } => {
-            let worst = rule.worse(peak, value);
+        SeriesState::Open { opened_at, peak, .. } => {
+            let worst = limits.worst(peak, value);
             if worst != peak {
                 transitions.push(Transition::Worsened { key: key.clone(), opened_at, peak: worst });
             }
-            Some(SeriesState::Open { opened_at, peak: worst })
+            Some(SeriesState::Open { opened_at, peak: worst, recovering: None })
         }
-        SeriesState::Waiting { .. } if !rule.is_beyond(value) => None,
+        SeriesState::Waiting { .. } if !limits.is_beyond(value) => None,
         SeriesState::Waiting { since, last, peak } => {
-            let begin = if now.at - last <= now.gap_ms { (since, rule.worse(peak, value)) } else { (now.at, value) };
+            let is_unbroken = now.at - last <= now.gap_ms;
+            let begin = if is_unbroken { (since, limits.worst(peak, value)) } else { (now.at, limits.rounded(value)) };
             wait(step, now, value, begin, transitions)
         }
     }
@@ -273,51 +239,25 @@ fn wait(step: &Step, now: Now, value: f64, (since, peak): (i64, f64), transition
     if at - since < step.rule.for_seconds * 1_000 {
         return Some(SeriesState::Waiting { since, last: at, peak });
     }
-    let threshold = Threshold::clone(&step.rule);
+    let (threshold, value) = (Threshold::clone(&step.rule), step.limits.rounded(value));
     transitions.push(Transition::Opened { key: step.key.clone(), threshold, at, value, peak });
-    Some(SeriesState::Open { opened_at: at, peak })
+    Some(SeriesState::Open { opened_at: at, peak, recovering: None })
 }
 
-fn close(state: &SeriesState, key: &SeriesKey, at: i64, reason: CloseReason, transitions: &mut Vec<Transition>) {
+fn close(state: &SeriesState, key: &SeriesKey, at: i64, reason: CloseReason, plan: &Plan, transitions: &mut Vec<Transition>) {
     if let SeriesState::Open { opened_at, .. } = *state {
-        transitions.push(Transition::Closed { key: key.clone(), opened_at, at, value: None, reason });
+        let version = plan.rules().version(key.threshold_id);
+        transitions.push(Transition::Closed { key: key.clone(), opened_at, at, value: None, reason, version });
     }
 }
 
 /// Ends the series with a state that the plan does not have, unless their part could not be read.
-fn end_unseen(state: &mut HostState, plan: &Plan, at: i64, transitions: &mut Vec<Transition>) {
-    state.0.retain(|(key, current)| {
-        let reason = if plan.has(key) { None } else { plan.why_unseen(key) };
+fn end_unseen(series: &mut Vec<(SeriesKey, SeriesState)>, plan: &Plan, at: i64, transitions: &mut Vec<Transition>) {
+    series.retain(|(key, current)| {
+        let reason = if plan.step(key).is_some() { None } else { plan.why_unseen(key) };
         if let Some(reason) = reason {
-            close(current, key, at, reason, transitions);
+            close(current, key, at, reason, plan, transitions);
         }
         reason.is_none()
     });
-}
-
-impl HostState {
-    /// In the order of their keys.
-    pub fn states(&self) -> &[(SeriesKey, SeriesState)] {
-        &self.0
-    }
-
-    /// As it is kept with the host.
-    pub fn to_text(&self) -> String {
-        if self.0.is_empty() {
-            return NOTHING.to_owned();
-        }
-        let rows: Vec<_> = self.0.iter().map(|(key, state)| (key.machine_id, key.threshold_id, &key.device, state)).collect();
-        serde_json::to_string(&rows).expect("a state writes to memory")
-    }
-
-    /// From what [`to_text`](HostState::to_text) wrote.
-    pub fn from_text(text: &str) -> Result<HostState, String> {
-        if text == NOTHING {
-            return Ok(HostState::default());
-        }
-        let rows: Vec<(i64, i64, String, SeriesState)> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let state = |(machine_id, threshold_id, device, state)| (SeriesKey { machine_id, threshold_id, device }, state);
-        let states: BTreeMap<_, _> = rows.into_iter().map(state).collect();
-        Ok(HostState(states.into_iter().collect()))
-    }
 }

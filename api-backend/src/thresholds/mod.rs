@@ -5,12 +5,15 @@
 
 mod container_state;
 pub mod evaluator;
+mod limits;
 mod plan;
 mod readings;
 mod rule_set;
 mod scope;
 mod shape;
+mod state;
 mod state_metrics;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +26,7 @@ pub use rule_set::{RuleSet, in_force};
 pub use scope::{Machine, OwnLabels, is_pattern, labels, matches};
 pub use shape::{MachineShape, MissingContainer, Readable, SeriesShape, Shape};
 pub use state_metrics::{MISSING, MISSING_MS};
+pub use window::{WINDOW_CELLS, WINDOWS_PER_HOST, Windows};
 
 /// Longest `for_seconds` and `recovery_for_seconds`: a day.
 pub const FOR_SECONDS_MAX: i64 = 86_400;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::evaluator::{CloseReason, SeriesKey};
-use super::rule_set::{RuleSet, in_force};
+use super::evaluator::CloseReason;
+use super::limits::Limits;
+use super::rule_set::{Prepared, RuleSet, in_force};
 use super::shape::{Readable, Shape};
+use super::state::SeriesKey;
 use super::state_metrics::{MISSING, of_container};
+use super::window::{Lookback, WINDOWS_PER_HOST};
 use super::{Kind, Machine, Threshold};
 
 /// What to do with each sample of one shape, by one set of rules.
@@ -17,6 +20,7 @@ pub struct Plan {
     readable: Readable,
     /// In the order of their keys, each once.
     steps: Vec<Step>,
+    left_out: usize,
 }
 
 /// One series under one threshold.
@@ -30,6 +34,9 @@ pub struct Step {
     pub end: Option<CloseReason>,
     /// What is in force for it.
     pub rule: Arc<Threshold>,
+    pub(super) limits: Limits,
+    /// Over which window it looks back; `None`: it does not.
+    pub(super) lookback: Option<Arc<Lookback>>,
 }
 
 /// Where a value comes from.
@@ -60,9 +67,8 @@ impl Plan {
             let end = of.state.filter(|state| !state.is_running()).map(|_| CloseReason::Stopped);
             for (metric, candidates) in rules.metrics(of.machine.kind) {
                 let mut add = |device: Option<&str>, source| {
-                    steps.extend(
-                        in_force(candidates, &of.machine, device).map(|rule| Step::new(&of.machine, device, rule, source, end)),
-                    );
+                    let found = in_force(candidates, &of.machine, device);
+                    steps.extend(found.map(|rule| Step::new(&rules, (&of.machine, device), rule, source, end)));
                 };
                 if let Some(value) = of.state.and_then(|state| of_container(metric, state)) {
                     add(None, Source::Constant(value.unwrap_or(f64::NAN)));
@@ -76,12 +82,22 @@ impl Plan {
         }
         for missing in &shape.missing {
             let (machine, source) = (&missing.machine, Source::Missing(missing.until()));
-            let rules = in_force(rules.of_metric(Kind::Container, MISSING), machine, None);
-            steps.extend(rules.map(|rule| Step::new(machine, None, rule, source, Some(CloseReason::Gone))));
+            let found = in_force(rules.of_metric(Kind::Container, MISSING), machine, None);
+            steps.extend(found.map(|rule| Step::new(&rules, (machine, None), rule, source, Some(CloseReason::Gone))));
         }
         steps.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         steps.shrink_to_fit();
-        Plan { rules, machines, readable: shape.readable, steps }
+        let mut left_out = 0;
+        for step in steps.iter_mut().filter(|step| step.lookback.is_some()).skip(WINDOWS_PER_HOST) {
+            step.leave_out();
+            left_out += 1;
+        }
+        Plan { rules, machines, readable: shape.readable, steps, left_out }
+    }
+
+    /// Series that are not evaluated, because there are more than [`WINDOWS_PER_HOST`] windows.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// The rules that it was made of.
@@ -94,9 +110,9 @@ impl Plan {
         &self.steps
     }
 
-    /// Whether a series came up.
-    pub(super) fn has(&self, key: &SeriesKey) -> bool {
-        self.steps.binary_search_by(|step| step.key.cmp(key)).is_ok()
+    /// The step of a series; `None` when it did not come up.
+    pub(super) fn step(&self, key: &SeriesKey) -> Option<&Step> {
+        self.steps.binary_search_by(|step| step.key.cmp(key)).ok().map(|index| &self.steps[index])
     }
 
     /// Why a series that did not come up has ended, or `None` when its part could not be read.
@@ -115,9 +131,20 @@ impl Plan {
 }
 
 impl Step {
-    fn new(machine: &Machine, device: Option<&str>, rule: &Arc<Threshold>, source: Source, end: Option<CloseReason>) -> Step {
-        let device = device.unwrap_or_default().to_owned();
-        let key = SeriesKey { machine_id: machine.id, threshold_id: rule.id, device };
-        Step { key, source, end, rule: Arc::clone(rule) }
+    fn new(
+        rules: &RuleSet,
+        (machine, device): (&Machine, Option<&str>),
+        rule: &Arc<Threshold>,
+        source: Source,
+        end: Option<CloseReason>,
+    ) -> Step {
+        let key = SeriesKey { machine_id: machine.id, threshold_id: rule.id, device: device.unwrap_or_default().to_owned() };
+        let Prepared { limits, lookback, .. } = rules.prepared(rule.id).expect("a rule of this set").clone();
+        Step { key, source, end, rule: Arc::clone(rule), limits, lookback }
+    }
+
+    /// From here on it decides nothing.
+    fn leave_out(&mut self) {
+        (self.source, self.end, self.lookback) = (Source::Constant(f64::NAN), None, None);
     }
 }

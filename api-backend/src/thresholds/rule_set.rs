@@ -3,25 +3,56 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::limits::Limits;
 use super::scope::Machine;
+use super::window::Lookback;
 use super::{Effect, Kind, Threshold};
 
-/// All enabled thresholds, arranged for the evaluator.
+/// All thresholds, arranged for the evaluator.
 #[derive(Debug, Default)]
 pub struct RuleSet {
-    /// By kind and metric: what concerns all machines of the kind, and single ones.
+    /// Those that are enabled, by kind and metric: what concerns all machines of the kind, and single ones.
     by_metric: HashMap<Kind, HashMap<String, Vec<Arc<Threshold>>>>,
+    /// What is looked up once for each, by its id.
+    prepared: HashMap<i64, Prepared>,
+}
+
+/// A threshold as the evaluator needs it.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    pub(super) version: i64,
+    pub(super) limits: Limits,
+    pub(super) lookback: Option<Arc<Lookback>>,
 }
 
 impl RuleSet {
-    /// Arranges thresholds; those that are not enabled do not take part.
+    /// Arranges thresholds, each with an id of its own; those that are not enabled do not take part.
     pub fn new(thresholds: impl IntoIterator<Item = Threshold>) -> RuleSet {
-        let mut by_metric: HashMap<Kind, HashMap<String, Vec<Arc<Threshold>>>> = HashMap::new();
-        for threshold in thresholds.into_iter().filter(|threshold| threshold.enabled) {
-            let metrics = by_metric.entry(threshold.kind).or_default();
-            metrics.entry(threshold.metric.clone()).or_default().push(Arc::new(threshold));
+        let mut rules = RuleSet::default();
+        for threshold in thresholds {
+            let lookback = Lookback::of(&threshold).map(Arc::new);
+            let prepared = Prepared { version: threshold.version, limits: Limits::of(&threshold), lookback };
+            rules.prepared.insert(threshold.id, prepared);
+            if threshold.enabled {
+                let metrics = rules.by_metric.entry(threshold.kind).or_default();
+                metrics.entry(threshold.metric.clone()).or_default().push(Arc::new(threshold));
+            }
         }
-        RuleSet { by_metric }
+        rules
+    }
+
+    /// The version of a threshold, enabled or not; `None` when it was deleted.
+    pub fn version(&self, threshold_id: i64) -> Option<i64> {
+        self.prepared(threshold_id).map(|prepared| prepared.version)
+    }
+
+    pub(super) fn prepared(&self, threshold_id: i64) -> Option<&Prepared> {
+        self.prepared.get(&threshold_id)
+    }
+
+    /// Whether any rule looks back over a window.
+    pub fn looks_back(&self) -> bool {
+        self.prepared.values().any(|prepared| prepared.lookback.is_some())
     }
 
     /// The metrics of a kind that any threshold looks at, each with its candidates for [`in_force`].

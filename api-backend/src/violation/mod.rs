@@ -52,10 +52,12 @@ pub struct Violation {
     /// Time of the sample that closed it.
     #[serde(serialize_with = "time::serialize_option")]
     pub closed_at: Option<i64>,
-    /// Its value; absent when the series ended.
+    /// Its value; absent when the series ended, and where there is no number for it: a share that no longer grows is never full.
     pub closed_value: Option<f64>,
     /// `recovered`, `stopped`, `gone` or `threshold_changed`.
     pub close_reason: Option<String>,
+    /// The version of the rule that closed it; absent when the rule was deleted.
+    pub closed_version: Option<i64>,
     /// Of a late pipeline: `consumer`, `broker`, `partition N` or `unknown`, as it was when it opened.
     pub cause: Option<String>,
     /// When the backend learnt of it: later than `opened_at` by the way of the report, or by an outage.

@@ -5,8 +5,9 @@
 use super::Violation;
 use crate::silence::Silences;
 use crate::store::events::NewEvent;
+pub(crate) use crate::store::violations::Closing;
 use crate::store::{self, Connection, Result};
-use crate::thresholds::evaluator::{CloseReason, SeriesKey};
+use crate::thresholds::evaluator::SeriesKey;
 
 /// Stores a violation that is open, and announces it, unless it is under a silence when it is detected: then it is told as silenced, and
 /// `silence::ending` announces it when it is still open afterwards. Its id is found here.
@@ -43,16 +44,6 @@ async fn under_silence(connection: &mut Connection, silences: &Silences, mut vio
     Ok(violation)
 }
 
-/// Why and by what a violation closes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Closing {
-    /// Time of what decided it,
-    pub(crate) at: i64,
-    /// and the value then.
-    pub(crate) value: Option<f64>,
-    pub(crate) reason: CloseReason,
-}
-
 /// Closes the violation of a series that opened at this time, and tells of it; nothing happens when it is not there.
 pub(crate) async fn close(
     connection: &mut Connection,
@@ -60,8 +51,7 @@ pub(crate) async fn close(
     closing: Closing,
     events: &mut Vec<NewEvent>,
 ) -> Result<()> {
-    let Closing { at, value, reason } = closing;
-    if let Some(violation) = store::violations::close(connection, key, opened_at, at, value, reason).await? {
+    if let Some(violation) = store::violations::close(connection, key, opened_at, closing).await? {
         events.push(event("violation.closed", &violation));
     }
     Ok(())
