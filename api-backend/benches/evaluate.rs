@@ -6,7 +6,6 @@ mod by_the_letter;
 #[path = "../../wire-model/benches/fleet/mod.rs"]
 mod fleet;
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -63,7 +62,7 @@ fn evaluation(criterion: &mut Criterion<CpuTime>) {
                 evaluate(&mut state, &plan, Sample::of(&form, figures), &mut transitions);
             });
         });
-        let mut state = BTreeMap::new();
+        let mut state = by_the_letter::States::default();
         reports.iter().for_each(|report| {
             drop(by_the_letter::evaluate(&mut state, &rules, report, &with_ids(machine_readings(report)), &[]));
         });
