@@ -9,6 +9,7 @@ mod catalog;
 mod consumers;
 mod cors;
 mod etag;
+mod explain;
 mod export;
 mod extract;
 mod fields;
@@ -164,6 +165,7 @@ pub fn router(app: App) -> Router {
         .route("/violations", get(violations::list_violations))
         .route("/violations/counts", get(violation_counts::count_violations))
         .route("/violations/{id}", get(violations::show_violation))
+        .route("/violations/{id}/explain", get(explain::explain_violation))
         .route(
             "/violations/{id}/acknowledge",
             post(acknowledge::acknowledge_violation).delete(acknowledge::take_acknowledgement_back),

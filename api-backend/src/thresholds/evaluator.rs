@@ -195,6 +195,17 @@ pub fn evaluate(state: &mut HostState, plan: &Plan, sample: Sample<'_>, transiti
     }
 }
 
+/// What a sample has to compare for one series: its rounded value, or what its window says; `None` when there is nothing.
+pub fn compared(state: &HostState, plan: &Plan, key: &SeriesKey, sample: Sample<'_>) -> Option<f64> {
+    let step = plan.step(key)?;
+    let value = sample.value(step.source);
+    let value = match &step.lookback {
+        Some(lookback) => state.windows.only(key).compare(key, lookback, sample.at, value),
+        None => step.limits.rounded(value),
+    };
+    (!value.is_nan()).then_some(value)
+}
+
 /// What a sample says of time.
 #[derive(Clone, Copy)]
 struct Now {

@@ -13,6 +13,7 @@ mod scope;
 mod shape;
 mod state;
 mod state_metrics;
+mod steps;
 mod window;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use rule_set::{RuleSet, in_force};
 pub use scope::{Machine, OwnLabels, is_pattern, labels, matches};
 pub use shape::{MachineShape, MissingContainer, Readable, SeriesShape, Shape};
 pub use state_metrics::{MISSING, MISSING_MS};
+pub use steps::{Moment, Step as ExplainedStep, StepKind, step};
 pub use window::{WINDOW_CELLS, WINDOWS_PER_HOST, Windows};
 
 /// Longest `for_seconds` and `recovery_for_seconds`: a day.

@@ -124,6 +124,12 @@ impl Windows {
         lookback.compare(&window.points, (at, value))
     }
 
+    /// That of one series, to ask what would be.
+    pub(super) fn only(&self, key: &SeriesKey) -> Windows {
+        let one = self.all.get(key).map(|window| (key.clone(), window.clone()));
+        Windows { all: one.into_iter().collect(), is_changed: false }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.all.len()

@@ -1,5 +1,6 @@
 //! A violation, as it stands in REST, in SSE and in CSV.
 
+pub mod explain;
 pub(crate) mod opening;
 
 use serde::Serialize;

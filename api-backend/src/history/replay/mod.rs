@@ -9,6 +9,7 @@ mod needs;
 mod quiet;
 mod stays;
 mod stretch;
+mod trace;
 mod walk;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use self::needs::Needs;
 use self::quiet::Quiet;
 pub use self::stays::Stay;
 use self::stretch::{HeadStretches, Stretch};
+pub use self::trace::{Trace, Traced};
 use self::walk::Walk;
 use super::chunk::{Axis, Part};
 use super::head::{HeadReader, is_late};
@@ -75,7 +77,8 @@ impl ReplayedHost {
         self.machines.iter().map(|(_, machine)| machine)
     }
 
-    fn machine(&self, id: i64) -> Option<&Machine> {
+    /// One of them by its number.
+    pub fn machine(&self, id: i64) -> Option<&Machine> {
         self.by_id.get(&id).map(|place| &self.machines[*place].1)
     }
 
@@ -119,14 +122,22 @@ pub struct Replayed {
     pub evaluated: u64,
     /// Reports that are not sealed.
     pub head: u64,
+    /// What was asked for of one series.
+    pub trace: Option<Trace>,
 }
 
 /// Replays one host. What is older than the samples that are kept is not in it.
 pub async fn replay(store: &Store, host: Arc<ReplayedHost>, span: &Span) -> Result<Replayed> {
+    replay_traced(store, host, span, None).await
+}
+
+/// Replays one host, and notes what happens to one series of it under the first set of rules.
+pub async fn replay_traced(store: &Store, host: Arc<ReplayedHost>, span: &Span, trace: Option<Trace>) -> Result<Replayed> {
     let mut snapshot = store.snapshot().await?;
     let from = span.from.max(removed_before(&mut snapshot).await?);
     let needs = Arc::new(Needs::of(&span.rules));
     let mut walk = Walk::new(Arc::clone(&host), span, Arc::clone(&needs), from);
+    walk.begin_with(trace);
     let quiet = match span.skipping {
         Skipping::Allowed => Quiet::read(&mut snapshot, &host, &needs, (from, span.to)).await?,
         Skipping::Never => Quiet::nothing(),

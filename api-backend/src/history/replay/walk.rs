@@ -8,6 +8,7 @@ use wire_model::catalog;
 
 use super::stays::Stays;
 use super::stretch::{Report, Series, Stretch};
+use super::trace::Trace;
 use super::{Needs, Replayed, ReplayedHost, Skipping, Span};
 use crate::history::chunk::Part;
 use crate::history::report_state::Tables;
@@ -32,6 +33,7 @@ pub(super) struct Walk {
     seen: HashMap<i64, Seen>,
     values: Vec<f64>,
     evaluated: u64,
+    trace: Option<Trace>,
 }
 
 /// One set of rules.
@@ -97,7 +99,13 @@ impl Walk {
             seen: HashMap::new(),
             values: Vec::new(),
             evaluated: 0,
+            trace: None,
         }
+    }
+
+    /// What to note.
+    pub(super) fn begin_with(&mut self, trace: Option<Trace>) {
+        self.trace = trace;
     }
 
     pub(super) fn host(&self) -> &ReplayedHost {
@@ -165,9 +173,17 @@ impl Walk {
             self.values.clear();
             self.values.extend(key.series.iter().map(|series| stretch.series[series.number].values[place]));
             let sample = Sample { at: report.at, interval_ms: report.interval_ms, values: &self.values };
+            if let Some(rules) = self.trace.as_mut().and_then(|trace| trace.change(report.at)) {
+                for run in &mut at_work {
+                    run.plan = Some(plan_for(&self.host, &rules, &key));
+                    run.rules = Arc::clone(&rules);
+                }
+            }
             for run in &mut at_work {
-                if let Some(plan) = &run.plan {
-                    evaluate(&mut run.state, plan, sample, &mut run.transitions);
+                let Some(plan) = &run.plan else { continue };
+                match &mut self.trace {
+                    Some(trace) => trace.evaluate(&mut run.state, plan, sample, &mut run.transitions),
+                    None => evaluate(&mut run.state, plan, sample, &mut run.transitions),
                 }
             }
             self.last_at = report.at;
@@ -219,7 +235,7 @@ impl Walk {
     /// What came of it; so many reports of the head were read.
     pub(super) fn finish(self, head: u64) -> Replayed {
         let stays = self.runs.into_iter().map(|run| run.stays.finish()).collect();
-        Replayed { stays, evaluated: self.evaluated, head }
+        Replayed { stays, evaluated: self.evaluated, head, trace: self.trace }
     }
 }
 
