@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::{Connection, Dialect, MAX_BOUND_VALUES, Query, Result, list_length, placeholders, statements};
 
 /// One row. Times are Unix ms.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostRow {
     /// Number of the host in this database.
     pub host_key: i64,

@@ -59,7 +59,8 @@ struct Seen {
 #[derive(PartialEq)]
 struct ShapeKey {
     tables: Option<Tables>,
-    containers: Vec<(i64, ContainerState)>,
+    /// Those that are there; without a state where none was kept.
+    containers: Vec<(i64, Option<ContainerState>)>,
     /// Those that are there.
     series: Vec<SeriesKey>,
     other_metrics: BTreeSet<Arc<str>>,
@@ -195,8 +196,14 @@ impl Walk {
 
     fn key(&mut self, stretch: &Stretch, place: usize) -> ShapeKey {
         let report = stretch.reports[place];
-        let containers: Vec<_> = stretch.containers.iter().filter_map(|of| Some((of.machine_id, of.states[place]?))).collect();
-        let here: HashSet<i64> = containers.iter().map(|(id, _)| *id).collect();
+        let mut containers: Vec<(i64, Option<ContainerState>)> = Vec::new();
+        containers.extend(stretch.containers.iter().filter_map(|of| Some((of.machine_id, Some(of.states[place]?)))));
+        let mut here: HashSet<i64> = containers.iter().map(|(id, _)| *id).collect();
+        if report.tables.is_none() {
+            // what has a value is there, and what has none decides nothing
+            let of_containers = stretch.series.iter().filter(|series| series.kind == Kind::Container);
+            containers.extend(of_containers.map(|series| series.machine_id).filter(|id| here.insert(*id)).map(|id| (id, None)));
+        }
         let is_here = |series: &Series| match &series.there {
             Some(there) => there[place],
             None => series.kind == Kind::Host || here.contains(&series.machine_id),
@@ -216,9 +223,10 @@ impl Walk {
     }
 
     /// Containers that ran when they were last there and are gone, with the times at which they went.
-    fn missing(&mut self, report: Report, containers: &[(i64, ContainerState)], here: &HashSet<i64>) -> Vec<(i64, i64)> {
+    fn missing(&mut self, report: Report, containers: &[(i64, Option<ContainerState>)], here: &HashSet<i64>) -> Vec<(i64, i64)> {
         for (id, state) in containers {
-            self.seen.insert(*id, Seen { is_running: state.is_running(), gone_at: None });
+            let is_running = state.is_none_or(ContainerState::is_running);
+            self.seen.insert(*id, Seen { is_running, gone_at: None });
         }
         if !report.tables.is_some_and(|tables| tables.has(catalog::Subject::Container)) {
             return Vec::new();
@@ -254,7 +262,7 @@ impl Run {
 }
 
 fn plan_for(host: &ReplayedHost, rules: &Arc<RuleSet>, key: &ShapeKey) -> Plan {
-    let states: HashMap<i64, ContainerState> = key.containers.iter().copied().collect();
+    let states: HashMap<i64, Option<ContainerState>> = key.containers.iter().copied().collect();
     let mut series: HashMap<i64, Vec<SeriesShape<'_>>> = HashMap::new();
     for (place, SeriesKey { machine_id, metric, device, .. }) in key.series.iter().enumerate() {
         let of = SeriesShape { metric, device: device.as_deref(), place };
@@ -263,7 +271,7 @@ fn plan_for(host: &ReplayedHost, rules: &Arc<RuleSet>, key: &ShapeKey) -> Plan {
     let is_here = |machine: &&Machine| machine.kind == Kind::Host || states.contains_key(&machine.id);
     let machines = host.machines().filter(is_here).map(|machine| MachineShape {
         machine: machine.clone(),
-        state: states.get(&machine.id).copied(),
+        state: states.get(&machine.id).copied().flatten(),
         series: series.remove(&machine.id).unwrap_or_default(),
     });
     let shape = Shape { machines: machines.collect(), missing: Vec::new(), readable: key.readable() };
@@ -299,4 +307,82 @@ impl Stretch {
 fn same<T, K: PartialEq>(column: &[T], place: usize, key: impl Fn(&T) -> K) -> usize {
     let first = key(&column[place]);
     column[place..].iter().position(|other| key(other) != first).map_or(column.len(), |length| place + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use wire_model::ReportId;
+
+    use super::*;
+    use crate::history::chunk::{Axis, Column, Head, Place, Points, encode};
+    use crate::history::report_state::ReportState;
+    use crate::history::scale::Scale;
+    use crate::store::chunks::Resolution;
+    use crate::store::hosts::HostRow;
+    use crate::store::machines::MachineRow;
+    use crate::thresholds::{Direction, Threshold};
+
+    const MEMORY: &str = "container.memory.utilization";
+    const DISK: &str = "system.filesystem.utilization";
+
+    fn host() -> Arc<ReplayedHost> {
+        let row = HostRow { host_key: 1, interval_ms: 2_000, ..HostRow::default() };
+        let machine = |machine_id, kind, identity: &str| MachineRow {
+            machine_id,
+            host_key: 1,
+            kind,
+            identity: identity.to_owned(),
+            name: identity.to_owned(),
+            state: "running".to_owned(),
+            labels: "{}".to_owned(),
+            facts: "{}".to_owned(),
+            first_seen_at: 0,
+            gone_at: None,
+        };
+        let rows = [machine(1, Kind::Host, ""), machine(2, Kind::Container, "name:web")];
+        Arc::new(ReplayedHost::of(&row, &rows, |_| true).unwrap())
+    }
+
+    /// Opening and closing of what the values of a container's memory and of a disk come to, in a quarter that was sealed with or without
+    /// states.
+    fn replayed(state: Option<ReportState>, values: [&[(u32, f64)]; 2]) -> Vec<(i64, i64, Option<i64>)> {
+        let rules = [(Kind::Container, MEMORY), (Kind::Host, DISK)];
+        let rules = rules.map(|(kind, metric)| Threshold::new(kind, metric, Direction::Above, 0.5));
+        let rules = vec![Arc::new(RuleSet::new(rules))];
+        let needs = Arc::new(Needs::of(&rules));
+        let span = Span { rules, from: 0, to: 1_000, skipping: Skipping::Never };
+        let mut walk = Walk::new(host(), &span, Arc::clone(&needs), 0);
+        let axis = Axis((0..10).map(|number| Place { at: 10 * number, id: ReportId::default(), state }).collect());
+        let column = |metric: &str, device: Option<&str>, values: &[(u32, f64)]| {
+            let scale = Scale::of(metric);
+            let head = Head { metric: metric.to_owned(), device: device.map(str::to_owned), scale };
+            let points = Points::Samples(values.iter().map(|(_, value)| scale.units(*value)).collect());
+            Column { head, places: values.iter().map(|(place, _)| *place).collect(), points }
+        };
+        let chunks = [(2, column(MEMORY, None, values[0])), (1, column(DISK, Some("/"), values[1]))];
+        let chunks: Vec<_> = chunks
+            .into_iter()
+            .flat_map(|(id, column)| encode(Resolution::Raw, 10, vec![column]).into_iter().map(move |(_, data)| (id, data)))
+            .collect();
+        let parts: Vec<_> = chunks.iter().map(|(id, data)| (*id, Part::open(data).unwrap())).collect();
+        walk.pass(&Stretch::of_sealed(&axis, &parts, &host(), &needs).unwrap());
+        let stays = walk.finish(0).stays.remove(0);
+        stays.into_iter().map(|stay| (stay.key.machine_id, stay.opened_at, stay.closed_at)).collect()
+    }
+
+    #[test]
+    fn what_was_sealed_before_states_were_kept_is_evaluated_by_its_values_alone() {
+        let (memory, disk) = ([(1, 0.6), (3, 0.7), (5, 0.1), (7, 0.9)], [(2, 0.8), (4, 0.8)]);
+        let expected = [(2, 10, Some(50)), (1, 20, None), (2, 70, None)];
+        assert_eq!(replayed(None, [&memory, &disk]), expected);
+    }
+
+    #[test]
+    fn what_is_late_is_left_out_and_what_a_readable_table_lacks_is_gone() {
+        let disk = [(2, 0.8), (4, 0.8)];
+        let tables = Tables::of(&serde_json::from_str(include_str!("../../../../wire-model/golden/host-report.json")).unwrap());
+        let state = |is_late| Some(ReportState { is_late, tables, interval_ms: 2_000, shift_ms: 0 });
+        assert_eq!(replayed(state(false), [&[], &disk]), [(1, 20, Some(30)), (1, 40, Some(50))]);
+        assert_eq!(replayed(state(true), [&[], &disk]), []);
+    }
 }
