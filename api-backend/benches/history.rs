@@ -1,6 +1,8 @@
 //! How long queries of history take over HTTP on loopback, one after the other, out of 109 million samples: 30 days of 4 hosts with 20 containers,
 //! as recorded. Two hours are ingested and sealed, and copied over and over; days are folded. The head is empty.
 //!
+//! And how long rules take that are asked of the last 7 days of all hosts and containers, and of one that opens 5 times a week at most.
+//!
 //! `cargo bench -p api-backend --bench history` with `TEST_MARIADB_URL` (scripts/services/mariadb), where what it fills stays for
 //! the next time; on SQLite without.
 
@@ -17,6 +19,7 @@ use api_backend::{Config, serve};
 use clap::Parser;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use service_runtime::Shutdown;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tokio::net::TcpListener;
@@ -40,6 +43,14 @@ const QUERIES: [(&str, &str); 8] = [
     ("top 20 over any 24 hours", "top?metric=container.cpu.usage&from={hour}&to={day_end}"),
     ("top 20 over 30 days", "top?metric=container.cpu.usage&from={from}&to={to}"),
 ];
+/// Of 84 containers or of 4 hosts; the first never fires, the second often.
+const RULES: [(&str, &str, &str, f64); 4] = [
+    ("7 days of a rule that never fires", "backtest", "container.cpu.usage", 1e6),
+    ("7 days of a rule that fires often", "backtest", "container.cpu.usage", 0.05),
+    ("7 days of a state", "backtest", "container.restarts", 1e6),
+    ("a suggestion out of 7 days", "suggest", "container.cpu.usage", 0.0),
+];
+const RULES_ASKED: usize = 5;
 const ASKED: usize = 300;
 /// Not counted: pages and plans come into memory.
 const WARM_UP: usize = 20;
@@ -109,6 +120,27 @@ async fn measure() {
             used.as_secs_f64() * 1e3 / ASKED as f64,
             bytes / took.len()
         );
+    }
+    for (name, what, metric, value) in RULES {
+        let mut body = json!({
+            "threshold": {"scope": {"kind": "container"}, "metric": metric, "direction": "above", "value": value},
+            "from": rfc3339(end - 7 * DAY_MS), "to": rfc3339(end),
+        });
+        if what == "suggest" {
+            body["at_most_per_week"] = json!(5);
+        }
+        let mut took = Vec::new();
+        let mut told = Value::Null;
+        for _ in 0..RULES_ASKED {
+            let begun = Instant::now();
+            let request = client.post(format!("http://{address}/api/v1/thresholds/{what}")).json(&body);
+            told = request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+            took.push(begun.elapsed());
+        }
+        took.sort_unstable();
+        let count = if what == "suggest" { &told["proposed"]["caught"]["count"] } else { &told["count"] };
+        let (seconds, machines) = (took[RULES_ASKED / 2].as_secs_f64(), &told["machines_in_scope"]);
+        println!("{name}: {seconds:.2} s, {count} violations of {machines} machines in {} reports", told["reports"]);
     }
     shutdown.begin();
     server.await.unwrap().unwrap();

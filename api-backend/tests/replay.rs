@@ -66,9 +66,9 @@ impl Life {
         match self.rng.u8(0..40) {
             0 => Cell::Null,
             // rounded to what is stored they are not beyond 0.8
-            1 => Cell::Number(0.8001),
-            2 => Cell::Number(0.7999),
-            _ => Cell::Number(f64::from(self.rng.u8(0..20)) / 20.0),
+            1 => Cell::Number(0.800_04),
+            2 => Cell::Number(0.799_96),
+            _ => Cell::Number(f64::from(self.rng.u8(0..20)) / 20.0 + 0.000_012),
         }
     }
 
@@ -135,7 +135,7 @@ impl Life {
             ["mountpoint", "system.filesystem.utilization", "system.filesystem.inodes.utilization"]
         };
         report.tables.insert("filesystem".to_owned(), table(&columns, rows));
-        let bytes = |life: &mut Life| Cell::from(rate(life).number().map(|value| (value * 1_000.0).round()));
+        let bytes = |life: &mut Life| Cell::from(rate(life).number().map(|value| value * 1_000.0));
         let rows = ["eth0", "wg0"].iter().map(|name| vec![Cell::from(*name), bytes(self)]).collect();
         report.tables.insert("network".to_owned(), table(&["interface", "system.network.receive"], rows));
         if let Some(gpus) = self.gpus {
@@ -188,7 +188,19 @@ fn rules() -> Vec<Value> {
         rule("container", "container.restarts", "above", 0.5, 0.5, 0, "info"),
         rule("container", "container.missing", "above", 0.5, 0.5, 10, "warning"),
     ];
-    rules[3]["recovery_for_seconds"] = json!(10);
+    for number in [0, 3, 6] {
+        rules[number]["recovery_for_seconds"] = json!(10);
+    }
+    let window = |kind: &str, metric: &str, condition: &str, value: f64| {
+        let direction = if condition == "change" { "above" } else { "below" };
+        json!({
+            "scope": {"kind": kind}, "metric": metric, "condition": condition, "window_seconds": 120, "direction": direction,
+            "value": value, "severity": "warning",
+        })
+    };
+    rules.push(window("host", "system.cpu.utilization", "change", 0.2));
+    rules.push(window("host", "system.filesystem.utilization", "time_until_full", 300.0));
+    rules.push(window("container", "container.restarts", "change", 0.9));
     rules.push(json!({
         "scope": {"kind": "host", "labels": {"host.name": "beta*"}}, "metric": "system.filesystem.utilization", "device": "/mnt/*",
         "direction": "above", "severity": "warning", "effect": "none",

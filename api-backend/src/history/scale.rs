@@ -94,8 +94,7 @@ impl Scale {
 
 /// A value of a metric as it is stored.
 pub fn rounded(metric: &str, value: f64) -> f64 {
-    let scale = Scale::of(metric);
-    scale.value(scale.units(value))
+    Scale::of(metric).rounded_value(value)
 }
 
 fn power_of_two(bits: u8) -> f64 {
