@@ -1,16 +1,20 @@
 //! Which violations there should be, by the rules as README and DESIGN state them: for each series the whole history is laid out, and for
 //! each sample it is looked at again from its end. No state is carried along, so nothing that carries state wrongly can agree by chance.
 
+mod compared;
+mod said;
+mod scope;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire_model::{CONTAINER_TABLE, HostReport, Table, container_identities};
+use wire_model::{CONTAINER_TABLE, HostReport, container_identities};
 
+use self::scope::{Subject, in_force, labels};
 use super::store::{Machine, Rule, Stay, StayKey};
 
 /// Samples that are further apart are not one stretch: three intervals, at least ten seconds.
 const GAP_INTERVALS: i64 = 3;
 const GAP_MIN_MS: i64 = 10_000;
-const RUNNING: [&str; 3] = ["running", "paused", "restarting"];
 
 /// What one report says of one series.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,8 +23,10 @@ enum Said {
     Nothing,
     /// Its part could be read, and it is not there.
     Gone,
-    /// It is a container that does not run.
+    /// It is a container that does not run and has no value.
     Stopped,
+    /// The rule is not in force for it.
+    Changed,
     Value(f64),
 }
 
@@ -52,10 +58,14 @@ pub(super) fn violations(rules: &[Rule], machines: &BTreeMap<Machine, i64>, repo
     for (kind, metric) in metrics {
         for (identity, device) in all_series(kind, metric, &seen) {
             let machine = (kind.to_owned(), identity);
-            let history: Vec<Sample> = seen.iter().map(|seen| sample(seen, &machine, metric, &device)).collect();
-            let machine_id = machines.get(&machine).copied();
-            for rule in rules_in_force(rules, kind, metric, machine_id, &device) {
-                for (opened_at, stay) in stays(rule, &history) {
+            let history = history(&seen, &machine, metric, &device);
+            let in_force = rules_in_force(rules, &seen, (&machine, machines.get(&machine).copied()), metric, &device);
+            for (rule, by_report) in in_force {
+                let mut samples = history.clone();
+                for (sample, _) in samples.iter_mut().zip(&by_report).filter(|(_, is_in_force)| **is_in_force == Some(false)) {
+                    sample.said = Said::Changed;
+                }
+                for (opened_at, stay) in stays(rule, &compared::compared(rule, &samples)) {
                     let key = StayKey { machine: machine.clone(), device: device.clone(), threshold_id: rule.id, opened_at };
                     violations.insert(key, stay);
                 }
@@ -76,63 +86,59 @@ fn all_series(kind: &str, metric: &str, seen: &[Seen]) -> BTreeSet<(String, Stri
         if report.metrics.contains_key(metric) {
             series.insert((String::new(), String::new()));
         }
-        for table in device_tables(report, metric) {
+        for table in said::device_tables(report, metric) {
             series.extend(table.rows.iter().filter_map(|row| Some((String::new(), row[0].text()?.to_owned()))));
         }
     }
     series
 }
 
-fn device_tables<'a>(report: &'a HostReport, metric: &str) -> impl Iterator<Item = &'a Table> {
-    let tables = report.tables.iter().filter(|(name, _)| name.as_str() != CONTAINER_TABLE).map(|(_, table)| table);
-    tables.filter(move |table| table.column(metric).is_some())
+fn history(seen: &[Seen], (kind, identity): &Machine, metric: &str, device: &str) -> Vec<Sample> {
+    let said: Vec<Said> = match kind.as_str() {
+        "container" => said::of_container(seen, identity, metric),
+        _ => seen.iter().map(|seen| said::of_host(seen.report, metric, device)).collect(),
+    };
+    let gap_ms = |report: &HostReport| (i64::from(report.interval_ms) * GAP_INTERVALS).max(GAP_MIN_MS);
+    let sample = |(seen, said): (&Seen, Said)| Sample { at: seen.report.at, gap_ms: gap_ms(seen.report), said };
+    seen.iter().zip(said).map(sample).collect()
 }
 
-fn sample(seen: &Seen, (kind, identity): &Machine, metric: &str, device: &str) -> Sample {
-    let report = seen.report;
-    let said = match kind.as_str() {
-        "container" => of_container(seen, identity, metric),
-        _ if device.is_empty() => report.metrics.get(metric).copied().flatten().map_or(Said::Nothing, Said::Value),
-        _ => of_device(report, metric, device),
-    };
-    Sample { at: report.at, gap_ms: (i64::from(report.interval_ms) * GAP_INTERVALS).max(GAP_MIN_MS), said }
-}
-
-fn of_container(seen: &Seen, identity: &str, metric: &str) -> Said {
-    let (Some(containers), Some(table)) = (&seen.containers, seen.report.tables.get(CONTAINER_TABLE)) else {
-        return Said::Nothing;
-    };
-    let Some(row) = containers.get(identity) else { return Said::Gone };
-    let row = &table.rows[*row];
-    let Some(column) = table.column(metric) else { return Said::Nothing };
-    let state = table.column("state").and_then(|column| row[column].text());
-    match row[column].number() {
-        Some(value) => Said::Value(value),
-        None if state.is_some_and(|state| !RUNNING.contains(&state)) => Said::Stopped,
-        None => Said::Nothing,
+/// The rules that are ever in force for a series, each with the reports in which it is: `None` where the machine is not there, so that
+/// nobody asks. One that is gone has the labels it had.
+fn rules_in_force<'a>(
+    rules: &'a [Rule],
+    seen: &[Seen],
+    ((kind, identity), machine_id): (&Machine, Option<i64>),
+    metric: &str,
+    device: &str,
+) -> Vec<(&'a Rule, Vec<Option<bool>>)> {
+    let of_metric: Vec<Rule> = rules.iter().filter(|rule| rule.kind == *kind && rule.metric == metric).cloned().collect();
+    let mut known: Option<(Subject<'_>, BTreeSet<i64>)> = None;
+    let mut by_report = Vec::with_capacity(seen.len());
+    for Seen { report, containers } in seen {
+        let row = containers.as_ref().and_then(|containers| containers.get(identity)).copied();
+        let is_here = kind == "host" || row.is_some();
+        if !is_here && metric != "container.missing" {
+            by_report.push(None);
+            continue;
+        }
+        let labels = match (row, &known) {
+            (None, Some((before, _))) if kind == "container" => before.labels.clone(),
+            (row, _) => labels(report, row.map(|row| (&report.tables[CONTAINER_TABLE], row))),
+        };
+        if known.as_ref().is_none_or(|(before, _)| before.labels != labels) {
+            let subject = Subject { kind, machine_id, labels };
+            let ids = in_force(&of_metric, &subject, metric, device).iter().map(|rule| rule.id).collect();
+            known = Some((subject, ids));
+        }
+        by_report.push(known.as_ref().map(|(_, ids)| ids.clone()).filter(|_| is_here));
     }
-}
-
-fn of_device(report: &HostReport, metric: &str, device: &str) -> Said {
-    let Some(table) = device_tables(report, metric).next() else { return Said::Nothing };
-    let Some(row) = table.rows.iter().find(|row| row[0].text() == Some(device)) else { return Said::Gone };
-    let column = table.column(metric).expect("the table was found by its column");
-    row[column].number().map_or(Said::Nothing, Said::Value)
-}
-
-/// For each direction and severity the most specific rule: one for the machine beats one for the kind, then one for the device beats one
-/// for all, then the older one.
-fn rules_in_force<'a>(rules: &'a [Rule], kind: &str, metric: &str, machine_id: Option<i64>, device: &str) -> Vec<&'a Rule> {
-    let mut candidates: Vec<&Rule> = rules
-        .iter()
-        .filter(|rule| rule.kind == kind && rule.metric == metric)
-        .filter(|rule| rule.machine_id.is_none() || rule.machine_id == machine_id)
-        .filter(|rule| rule.device.as_deref().is_none_or(|name| name == device && !device.is_empty()))
-        .collect();
-    candidates.sort_by_key(|rule| (rule.machine_id.is_none(), rule.device.is_none(), rule.id));
-    let mut taken = BTreeSet::new();
-    candidates.retain(|rule| taken.insert((rule.is_above, rule.severity.clone())));
-    candidates
+    let of_rule = |rule: &'a Rule| {
+        let has = |ids: &Option<BTreeSet<i64>>| ids.as_ref().map(|ids| ids.contains(&rule.id));
+        let in_force: Vec<Option<bool>> = by_report.iter().map(has).collect();
+        in_force.contains(&Some(true)).then_some((rule, in_force))
+    };
+    rules.iter().filter_map(of_rule).collect()
 }
 
 /// By the time of opening.
@@ -147,23 +153,26 @@ fn stays(rule: &Rule, history: &[Sample]) -> Vec<(i64, Stay)> {
             continue;
         };
         let opened_at = history[n].at;
-        let end = history[n + 1..].iter().position(|sample| end(rule, sample.said).is_some()).map(|distance| n + 1 + distance);
-        for sample in &history[n + 1..end.unwrap_or(history.len())] {
+        let rest = &history[n + 1..];
+        let end = (0..rest.len()).find(|length| end(rule, &rest[..=*length]).is_some());
+        for sample in &rest[..end.unwrap_or(rest.len())] {
             if let Said::Value(value) = sample.said {
                 peak = worse(rule, peak, value);
             }
         }
-        let closing = end.map(|end| &history[end]);
+        let closing = end.map(|end| &rest[end]);
+        let number = |said: Said| if let Said::Value(value) = said { Some(value) } else { None };
         let stay = Stay {
             metric: rule.metric.clone(),
             opened_value,
             peak_value: peak,
             closed_at: closing.map(|sample| sample.at),
-            closed_value: closing.and_then(|sample| if let Said::Value(value) = sample.said { Some(value) } else { None }),
-            close_reason: closing.and_then(|sample| end_reason(rule, sample)),
+            // there is no number for what never ends
+            closed_value: closing.and_then(|sample| number(sample.said)).filter(|value| value.is_finite()),
+            close_reason: end.and_then(|length| self::end(rule, &rest[..=length])).map(str::to_owned),
         };
         stays.push((opened_at, stay));
-        begin = end.map_or(history.len(), |end| end + 1);
+        begin = end.map_or(history.len(), |end| n + 1 + end + 1);
         n = begin;
     }
     stays
@@ -191,17 +200,28 @@ fn opens(rule: &Rule, history: &[Sample]) -> Option<(f64, f64)> {
     (last.at - since.at >= rule.for_ms).then_some((value, peak))
 }
 
-fn end(rule: &Rule, said: Said) -> Option<&'static str> {
-    match said {
+/// Why the last of these samples, all of which came while it was open, closes a violation.
+fn end(rule: &Rule, history: &[Sample]) -> Option<&'static str> {
+    let last = history.last()?;
+    match last.said {
         Said::Gone => Some("gone"),
         Said::Stopped => Some("stopped"),
-        Said::Value(value) if is_recovered(rule, value) => Some("recovered"),
-        Said::Value(_) | Said::Nothing => None,
+        Said::Changed => Some("threshold_changed"),
+        Said::Nothing => None,
+        Said::Value(_) => {
+            let mut since = last;
+            for sample in history.iter().rev() {
+                match sample.said {
+                    Said::Nothing => {}
+                    Said::Value(value) if is_recovered(rule, value) && since.at - sample.at <= since.gap_ms => since = sample,
+                    // the last one itself, too, when it is not recovered
+                    _ if sample.at == last.at => return None,
+                    _ => break,
+                }
+            }
+            (last.at - since.at >= rule.recovery_for_ms).then_some("recovered")
+        }
     }
-}
-
-fn end_reason(rule: &Rule, sample: &Sample) -> Option<String> {
-    end(rule, sample.said).map(str::to_owned)
 }
 
 fn is_beyond(rule: &Rule, value: f64) -> bool {
@@ -218,16 +238,32 @@ fn worse(rule: &Rule, one: f64, other: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Said::{Gone, Nothing, Stopped, Value};
+    use super::Said::{Changed, Gone, Nothing, Stopped, Value};
     use super::*;
 
     /// Opened, closed and why, in seconds.
     type Told = (i64, Option<i64>, Option<&'static str>);
 
-    fn rule(is_above: bool, for_ms: i64) -> Rule {
+    pub(super) fn rule(is_above: bool, for_ms: i64) -> Rule {
         let (value, recovery_value) = if is_above { (0.5, 0.4) } else { (0.4, 0.5) };
         let [kind, metric, severity] = ["host", "system.cpu.utilization", "info"].map(str::to_owned);
-        Rule { id: 1, kind, machine_id: None, metric, device: None, is_above, value, recovery_value, for_ms, severity }
+        Rule {
+            id: 1,
+            kind,
+            machine_id: None,
+            labels: BTreeMap::new(),
+            metric,
+            device: None,
+            quantity: "value".to_owned(),
+            window_ms: 0,
+            is_above,
+            value,
+            recovery_value,
+            for_ms,
+            recovery_for_ms: 0,
+            severity,
+            opens: true,
+        }
     }
 
     fn history(samples: &[(i64, Said)]) -> Vec<Sample> {
@@ -291,24 +327,12 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_rule_of_a_severity_is_in_force() {
-        let base = Rule { device: None, ..rule(true, 0) };
-        let rules = [
-            Rule { id: 1, ..base.clone() },
-            Rule { id: 2, device: Some("/data".to_owned()), ..base.clone() },
-            Rule { id: 3, machine_id: Some(7), ..base.clone() },
-            Rule { id: 4, severity: "critical".to_owned(), ..base.clone() },
-            Rule { id: 5, ..base.clone() },
-            Rule { id: 6, is_above: false, ..base },
-        ];
-        let in_force = |machine_id, device| {
-            let mut ids: Vec<_> =
-                rules_in_force(&rules, "host", "system.cpu.utilization", machine_id, device).iter().map(|rule| rule.id).collect();
-            ids.sort_unstable();
-            ids
-        };
-        assert_eq!(in_force(Some(1), "/"), [1, 4, 6]);
-        assert_eq!(in_force(Some(1), "/data"), [2, 4, 6]);
-        assert_eq!(in_force(Some(7), "/data"), [3, 4, 6]);
+    fn it_recovers_when_it_stays_recovered() {
+        let slow = Rule { recovery_for_ms: 4_000, ..rule(true, 0) };
+        check(&slow, &[(0, Value(0.6)), (2, Value(0.4)), (4, Nothing), (6, Value(0.1))], &[(0, Some(6), Some("recovered"))]);
+        check(&slow, &[(0, Value(0.6)), (2, Value(0.4)), (4, Value(0.45)), (6, Value(0.4)), (8, Value(0.4))], &[(0, None, None)]);
+        check(&slow, &[(0, Value(0.6)), (2, Value(0.4)), (13, Value(0.4)), (15, Value(0.4))], &[(0, None, None)]);
+        check(&slow, &[(0, Value(0.6)), (2, Value(0.4)), (4, Gone)], &[(0, Some(4), Some("gone"))]);
+        check(&slow, &[(0, Value(0.6)), (2, Changed)], &[(0, Some(2), Some("threshold_changed"))]);
     }
 }

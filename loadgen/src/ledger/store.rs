@@ -52,13 +52,20 @@ pub(super) struct Rule {
     pub(super) id: i64,
     pub(super) kind: String,
     pub(super) machine_id: Option<i64>,
+    pub(super) labels: BTreeMap<String, String>,
     pub(super) metric: String,
     pub(super) device: Option<String>,
+    /// `value`, `change` or `time_until_full`.
+    pub(super) quantity: String,
+    pub(super) window_ms: i64,
     pub(super) is_above: bool,
     pub(super) value: f64,
     pub(super) recovery_value: f64,
     pub(super) for_ms: i64,
+    pub(super) recovery_for_ms: i64,
     pub(super) severity: String,
+    /// Or it takes the place of those that do.
+    pub(super) opens: bool,
 }
 
 /// Names one stay of one series beyond one threshold.
@@ -161,8 +168,8 @@ impl Store {
 
     /// All thresholds that are enabled.
     pub(super) async fn rules(&mut self) -> anyhow::Result<Vec<Rule>> {
-        let sql = "SELECT threshold_id, kind, machine_id, metric, device, direction, value, recovery_value, for_seconds, severity \
-                   FROM thresholds WHERE enabled = 1 ORDER BY threshold_id";
+        let sql = "SELECT threshold_id, kind, machine_id, metric, device, direction, value, recovery_value, for_seconds, severity, \
+                   labels, quantity, window_seconds, recovery_for_seconds, effect FROM thresholds WHERE enabled = 1 ORDER BY threshold_id";
         let rows = sqlx::query(sql).fetch_all(&mut self.0).await?;
         let rule = |row: &AnyRow| {
             Ok(Rule {
@@ -180,6 +187,11 @@ impl Store {
                 recovery_value: row.try_get(7)?,
                 for_ms: row.try_get::<i64, _>(8)? * 1_000,
                 severity: row.try_get(9)?,
+                labels: serde_json::from_str(&row.try_get::<String, _>(10)?)?,
+                quantity: row.try_get(11)?,
+                window_ms: row.try_get::<i64, _>(12)? * 1_000,
+                recovery_for_ms: row.try_get::<i64, _>(13)? * 1_000,
+                opens: row.try_get::<String, _>(14)? == "open",
             })
         };
         rows.iter().map(rule).collect()
