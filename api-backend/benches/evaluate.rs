@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use api_backend::ingest::{DecodedBatch, Forms};
 use api_backend::thresholds::evaluator::{HostState, Sample, evaluate};
-use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, RuleSet, Shape, Threshold, machine_readings};
+use api_backend::thresholds::{Direction, Kind, MachineReadings, Plan, Quantity, RuleSet, Shape, Threshold, machine_readings};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fleet::cpu_time::{self, CpuTime};
 use serde_json::value::RawValue;
+use wire_model::catalog::{CATALOG, DERIVED, Subject};
 use wire_model::{Form, HostReport, IngestBatch, IngestRecord};
 
 const NOW: i64 = fleet::BEGIN + 86_400_000;
@@ -22,15 +23,31 @@ const CONTAINERS: usize = 40;
 /// Reports of as many hosts in one batch.
 const BATCH: usize = 250;
 
-/// Ten rules for every container, beyond `value` at once or after an hour.
-fn rules(value: f64, for_seconds: i64) -> Arc<RuleSet> {
-    let metrics = wire_model::catalog::CATALOG.iter().filter(|metric| metric.subject == wire_model::catalog::Subject::Container);
-    let rule = |(id, metric): (i64, &str)| Threshold {
-        id,
-        for_seconds,
-        ..Threshold::new(Kind::Container, metric, Direction::Above, value)
-    };
-    Arc::new(RuleSet::new((1..).zip(metrics.map(|metric| metric.name)).take(10).map(rule)))
+/// Machines of a round, and rules for each of them.
+const MACHINES: usize = 100_000;
+const RULES: usize = 14;
+
+/// Rules like this one for so many metrics of containers.
+fn rules(like: &Threshold, count: usize) -> Arc<RuleSet> {
+    let metrics = CATALOG.iter().chain(DERIVED).filter(|metric| metric.subject == Subject::Container);
+    let rule = |(id, metric): (i64, &str)| Threshold { id, metric: metric.to_owned(), ..like.clone() };
+    Arc::new(RuleSet::new((1..).zip(metrics.map(|metric| metric.name)).take(count).map(rule)))
+}
+
+/// What containers may be doing, with the rule for it.
+fn situations() -> Vec<(&'static str, Threshold)> {
+    let above = |value| Threshold::new(Kind::Container, "a metric", Direction::Above, value);
+    let over_window = Threshold { quantity: Quantity::Change, window_seconds: 600, ..above(f64::MAX) };
+    vec![
+        ("all below", above(f64::MAX)),
+        ("all beyond and waiting", Threshold { for_seconds: i64::from(u32::MAX), ..above(-1.0) }),
+        ("all beyond and open", above(-1.0)),
+        (
+            "all open and recovering",
+            Threshold { recovery_value: f64::MAX, recovery_for_seconds: i64::from(u32::MAX), ..above(-1.0) },
+        ),
+        ("all over a window", over_window),
+    ]
 }
 
 fn with_ids(machines: Vec<MachineReadings<'_>>) -> Vec<(i64, MachineReadings<'_>)> {
@@ -45,10 +62,8 @@ fn evaluation(criterion: &mut Criterion<CpuTime>) {
     let figures: Vec<_> = messages.iter().map(|message| form.read(message, NOW).expect("the same form")).collect();
     let reports: Vec<_> = messages.iter().map(|message| HostReport::decode(message, NOW).expect("a report")).collect();
     let places = form.places();
-    for (name, value, for_seconds) in
-        [("all below", f64::MAX, 0), ("all beyond and waiting", -1.0, i64::from(u32::MAX)), ("all beyond and open", -1.0, 0)]
-    {
-        let rules = rules(value, for_seconds);
+    for (name, rule) in situations() {
+        let rules = rules(&rule, 10);
         let plan = Plan::new(Arc::clone(&rules), Shape::of(&places, &with_ids(machine_readings(&places))));
         group.throughput(Throughput::Elements(plan.steps().len() as u64));
         // once round before it is measured: then all states are there, and nothing changes any more but peaks
@@ -74,6 +89,28 @@ fn evaluation(criterion: &mut Criterion<CpuTime>) {
             });
         });
     }
+    group.finish();
+}
+
+/// Time per round of reports of 100,000 machines, 40 containers a host, of which each has 14 rules: some on states, none beyond.
+fn round(criterion: &mut Criterion<CpuTime>) {
+    let mut group = criterion.benchmark_group("100,000 machines with 14 thresholds each");
+    group.sample_size(10).throughput(Throughput::Elements((MACHINES * RULES) as u64));
+    let message = fleet::report(7, CONTAINERS, 1).encode();
+    let (form, figures) = Form::decode(&message, NOW).expect("a report");
+    let places = form.places();
+    let rules = rules(&Threshold::new(Kind::Container, "a metric", Direction::Above, f64::MAX), RULES);
+    // each host has a plan of its own, so that they do not all stand in the processor's cache
+    let plan = || Plan::new(Arc::clone(&rules), Shape::of(&places, &with_ids(machine_readings(&places))));
+    let mut hosts: Vec<_> = (0..MACHINES / CONTAINERS).map(|_| (plan(), HostState::default())).collect();
+    let mut transitions = Vec::new();
+    group.bench_function("a round", |bencher| {
+        bencher.iter(|| {
+            for (plan, state) in &mut hosts {
+                evaluate(state, plan, Sample::of(&form, black_box(&figures)), &mut transitions);
+            }
+        });
+    });
     group.finish();
 }
 
@@ -114,5 +151,5 @@ fn decoding(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = cpu_time::criterion(); targets = evaluation, decoding }
+criterion_group! { name = benches; config = cpu_time::criterion(); targets = evaluation, round, decoding }
 criterion_main!(benches);

@@ -8,10 +8,10 @@ mod by_the_letter;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api_backend::thresholds::evaluator::{HostState, Sample, Transition, evaluate};
+use api_backend::thresholds::evaluator::{CloseReason, HostState, Sample, Transition, evaluate};
 use api_backend::thresholds::{
-    Direction, Effect, Kind, Machine, MachineReadings, MissingContainer, Plan, Quantity, RuleSet, Severity, Shape, Threshold,
-    Windows, machine_readings,
+    Direction, Effect, Kind, MISSING, MISSING_MS, Machine, MachineReadings, MachineShape, MissingContainer, Plan, Quantity,
+    Readable, RuleSet, SeriesShape, Severity, Shape, Threshold, WINDOWS_PER_HOST, Windows, machine_readings,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -301,6 +301,57 @@ proptest! {
             prop_assert_eq!(sorted(&transitions), sorted(&expected), "{:?}", step);
             prop_assert_eq!(state.states(), slow.series.clone().into_iter().collect::<Vec<_>>());
         }
+    }
+}
+
+/// A container that is gone is missing for a day, to the millisecond.
+#[test]
+fn what_is_missing_for_a_day_is_gone() {
+    let rule = Threshold { id: 1, version: 4, ..Threshold::new(Kind::Container, MISSING, Direction::Above, 0.0) };
+    let (rules, gone_at) = (Arc::new(RuleSet::new([rule])), 5_000);
+    let machine = Machine { id: 2, kind: Kind::Container, labels: BTreeMap::new() };
+    let readable = Readable { tables: ["container".to_owned()].into(), ..Readable::default() };
+    let shape = Shape { machines: Vec::new(), missing: Vec::new(), readable };
+    let plan = Plan::new(rules, shape.with_missing([MissingContainer { machine, gone_at }]));
+    let (mut state, mut transitions) = (HostState::default(), Vec::new());
+    for at in [gone_at, gone_at + MISSING_MS - 1, gone_at + MISSING_MS, gone_at + MISSING_MS + 1] {
+        evaluate(&mut state, &plan, Sample { at, interval_ms: 2_000, values: &[] }, &mut transitions);
+    }
+    let told: Vec<_> = transitions
+        .iter()
+        .map(|transition| match transition {
+            Transition::Opened { at, value, .. } => (*at, Some(*value), None, None),
+            Transition::Worsened { .. } => panic!("it is never worse than missing"),
+            Transition::Closed { at, value, reason, version, .. } => (*at, *value, Some(*reason), *version),
+        })
+        .collect();
+    assert_eq!(told, [(gone_at, Some(1.0), None, None), (gone_at + MISSING_MS, None, Some(CloseReason::Gone), Some(4))]);
+}
+
+#[test]
+fn windows_beyond_the_limit_are_left_out() {
+    let rule = |id, quantity| Threshold {
+        id,
+        quantity,
+        window_seconds: 60,
+        ..Threshold::new(Kind::Host, DEVICE_METRIC, Direction::Above, 0.0)
+    };
+    let rules = Arc::new(RuleSet::new([rule(1, Quantity::Change), rule(2, Quantity::Value)]));
+    for (devices, left_out) in [(WINDOWS_PER_HOST - 1, 0), (WINDOWS_PER_HOST, 0), (WINDOWS_PER_HOST + 1, 1)] {
+        let names: Vec<String> = (0..devices).map(|n| format!("/{n}")).collect();
+        let series = |(place, name)| SeriesShape { metric: DEVICE_METRIC, device: Some(name), place };
+        let series = (0..).zip(names.iter().map(String::as_str)).map(series).collect();
+        let machine = Machine { id: 1, kind: Kind::Host, labels: BTreeMap::new() };
+        let machines = vec![MachineShape { machine, state: None, series }];
+        let plan = Plan::new(Arc::clone(&rules), Shape { machines, missing: Vec::new(), readable: Readable::default() });
+        assert_eq!((plan.left_out(), plan.steps().len()), (left_out, 2 * devices));
+        let (mut state, mut transitions) = (HostState::default(), Vec::new());
+        let sample = Sample { at: 1_000_000, interval_ms: 2_000, values: &vec![0.5; devices] };
+        evaluate(&mut state, &plan, sample, &mut transitions);
+        let text = state.windows.take_change().unwrap().unwrap();
+        assert_eq!(text.matches("\"/").count(), devices - left_out);
+        assert_eq!(Windows::from_text(&text).unwrap(), state.windows);
+        assert_eq!(transitions.len(), devices, "single values are compared all the same");
     }
 }
 
