@@ -333,3 +333,49 @@ async fn a_host_that_was_restarted_says_so_once() {
     })
     .await;
 }
+
+/// Reports of the hosts as if they came at this time, each with the time of a clock that is ahead by so many ms.
+async fn come(database: &Database, now: i64, ahead_ms: &[(&str, i64)]) {
+    let mut connection = database.connect().await;
+    for (host, ahead_ms) in ahead_ms {
+        let at = now + ahead_ms;
+        let sql = format!("UPDATE hosts SET last_received_at = {now}, last_report_at = {at} WHERE host_id = '{host}'");
+        support::execute(&mut connection, &sql).await;
+        let sql = format!("UPDATE reports SET at = {at} WHERE host_key = (SELECT host_key FROM hosts WHERE host_id = '{host}')");
+        support::execute(&mut connection, &sql).await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_for_long_is_one_violation_and_a_backlog_is_none() {
+    on_every_database(async |database| {
+        let room = Room::new(&database).await;
+        let rule = json!({
+            "scope": {"kind": "host"}, "metric": "system.clock.skew", "direction": "above", "value": 5, "recovery_value": 2,
+            "for_seconds": 20, "severity": "warning",
+        });
+        room.backend.only_thresholds(&[rule]).await;
+        let start = room.hear(&HOSTS).await;
+        // b is ahead and c behind; d sends a backlog, which becomes shorter
+        for look in 0..10 {
+            let now = start + look * 10_000;
+            let clocks = [("a", -200), ("b", 7_900), ("c", -9_200), ("d", -600_000 + look * 40_000), ("e", -150)];
+            come(&database, now, &clocks).await;
+            room.look(now).await;
+            assert_eq!(room.open().await.len(), if look < 7 { 0 } else { 2 }, "{look}: a minute to tell, 20 s to wait");
+        }
+        assert_eq!(room.open().await, ["system.clock.skew of b.example", "system.clock.skew of c.example"]);
+        let behind = room.backend.items("/violations?host_id=c").await.remove(0);
+        assert_eq!((&behind["opened_value"], ms(&behind, "opened_at")), (&json!(9.0), start + 70_000));
+        // one is set right; until its delays are steady again nothing is known
+        for look in 10..17 {
+            let now = start + look * 10_000;
+            come(&database, now, &[("a", -200), ("b", 7_900), ("c", -100), ("d", -100), ("e", -150)]).await;
+            room.look(now).await;
+        }
+        assert_eq!(room.open().await, ["system.clock.skew of b.example"]);
+        assert_eq!(room.backend.items("/violations?host_id=c").await[0]["close_reason"], "recovered");
+        room.end().await;
+    })
+    .await;
+}

@@ -29,7 +29,7 @@ async fn a_migration_that_was_killed_half_way_is_finished() {
     }
     let backend = Backend::start(&database).await;
     backend.ingest(&[report("a", now_ms(), 0.1, &[])]).await;
-    assert_eq!(backend.items("/thresholds").await.len(), 15);
+    assert_eq!(backend.items("/thresholds").await.len(), 18);
     backend.stop().await;
 }
 

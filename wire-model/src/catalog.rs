@@ -184,6 +184,12 @@ pub const DERIVED: &[Metric] = &[
         "1 while nothing of it comes: for three intervals, at least 10 s, although the pipeline is on time",
     ),
     derived(
+        CLOCK_SKEW,
+        "s",
+        Host,
+        "How far its clock is off, ahead or behind, from that of most hosts, or from the backend's where they are few",
+    ),
+    derived(
         PIPELINE_LAG,
         "s",
         Pipeline,
@@ -193,6 +199,8 @@ pub const DERIVED: &[Metric] = &[
 
 /// A host's silence.
 pub const HOST_MISSING: &str = "host.missing";
+/// A host's clock.
+pub const CLOCK_SKEW: &str = "system.clock.skew";
 /// The lateness of everything.
 pub const PIPELINE_LAG: &str = "pipeline.lag";
 

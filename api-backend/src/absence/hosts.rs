@@ -3,22 +3,20 @@
 //! By the backend's clock: a host falls silent three intervals (at least 10 s) after its last report came, or after the pipeline was on time again,
 //! and is back when any report of it comes.
 
-use std::collections::BTreeMap;
-
 use service_runtime::Shutdown;
 use tracing::info;
 use wire_model::catalog::HOST_MISSING;
 
 use super::Watch;
 use super::course::Seen;
-use super::series::{Due, Subject, due};
+use super::series::{Due, Subject, due, rules_for};
 use crate::machine::{self, silence_ms};
 use crate::silence::Silences;
 use crate::store::absences::{self, MissedHost, OpenStay};
 use crate::store::events::{self, NewEvent};
 use crate::store::machines::MachineRow;
-use crate::store::{self, Connection, Store, StoreError};
-use crate::thresholds::{Kind, Machine, RuleSet, Threshold, in_force, labels};
+use crate::store::{self, Connection, Store};
+use crate::thresholds::{Kind, RuleSet, Threshold};
 
 /// What hosts are judged by. Unix ms.
 #[derive(Clone, Copy, Debug)]
@@ -96,12 +94,8 @@ async fn write(watch: &Watch, rules: &RuleSet, host_id: &str, time: Time) -> sto
 }
 
 fn due_of<'a>(host: &MissedHost, rules: &'a RuleSet, open: &[OpenStay], time: Time) -> store::Result<Vec<Due<'a>>> {
-    let own: BTreeMap<String, String> =
-        serde_json::from_str(&host.machine.labels).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let in_force = rules_for(rules, HOST_MISSING, &host.machine)?;
     let machine_id = host.machine.machine_id;
-    let machine = Machine { id: machine_id, kind: Kind::Host, labels: labels(&host.machine.name, &own, None) };
-    let candidates = rules.of_metric(Kind::Host, HOST_MISSING);
-    let in_force: Vec<&Threshold> = in_force(candidates, &machine, None).map(AsRef::as_ref).collect();
     let silent_since = host.last_received_at.max(time.on_time_since) + silence_ms(host.interval_ms);
     let seen =
         Seen { now: time.now, value: f64::from(u8::from(host.is_down)), beyond_since: host.is_down.then_some(silent_since) };
@@ -111,7 +105,7 @@ fn due_of<'a>(host: &MissedHost, rules: &'a RuleSet, open: &[OpenStay], time: Ti
     Ok(due)
 }
 
-fn subject<'a>(host_id: &'a str, machine: &'a MachineRow) -> Subject<'a> {
+pub(super) fn subject<'a>(host_id: &'a str, machine: &'a MachineRow) -> Subject<'a> {
     let name = machine.name.as_str();
     Subject { kind: Kind::Host, machine_id: machine.machine_id, machine_name: name, host_id, host_name: name }
 }

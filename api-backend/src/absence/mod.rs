@@ -1,21 +1,25 @@
-//! What no report carries: that a host is silent, and that the pipeline is late, which is why hosts seem to be.
+//! What no report carries: that a host is silent, that the pipeline is late, which is why hosts seem to be, and that a host's clock is off.
 //!
-//! `lateness` tells the one from the other and `course` what becomes of a rule, both without database or clock; `hosts` and `pipeline` write
-//! it down. Every backend looks once a second. What they found stands in the database, so that two do no more than one, and a restart
+//! `lateness` tells the first two from each other, `skew` looks at clocks, and `course` says what becomes of a rule, all without database or clock; `hosts`,
+//! `pipeline` and `clocks` write it down. Every backend looks once a second. What they found stands in the database, so that two do no more than one, and a restart
 //! changes nothing.
 
+mod clocks;
 pub mod course;
 mod hosts;
 pub mod lateness;
 mod pipeline;
 mod series;
+pub mod skew;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use service_runtime::Shutdown;
+use tokio::sync::Mutex;
 use tracing::warn;
 
+use self::clocks::Clocks;
 use self::lateness::{Evidence, Verdict};
 use crate::ingest::RuleCache;
 use crate::live::Live;
@@ -83,13 +87,14 @@ pub struct Watch {
     store: Store,
     live: Live,
     rules: Arc<RuleCache>,
+    clocks: Mutex<Clocks>,
     silences: Silences,
 }
 
 impl Watch {
     /// On this database; `live` is woken when there is something to tell.
     pub fn new(store: Store, live: Live) -> Watch {
-        Watch { store, live, rules: Arc::default(), silences: Silences::default() }
+        Watch { store, live, rules: Arc::default(), clocks: Mutex::default(), silences: Silences::default() }
     }
 
     /// Looks once.
@@ -103,7 +108,8 @@ impl Watch {
             Verdict::OnTime { stored_until, .. } => Some(stored_until),
             Verdict::Late { .. } => None,
         };
-        hosts::settle(self, &rules, hosts::Time { now, as_of, on_time_since }, shutdown).await
+        hosts::settle(self, &rules, hosts::Time { now, as_of, on_time_since }, shutdown).await?;
+        clocks::settle(self, &rules, verdict, now, shutdown).await
     }
 }
 

@@ -1,12 +1,15 @@
 //! One series that no report carries, and its violations.
 
+use std::collections::BTreeMap;
+
 use super::course::{Seen, Stay, Step, step};
 use crate::silence::Silences;
 use crate::store::absences::{self, OpenStay};
 use crate::store::events::NewEvent;
-use crate::store::{self, Connection};
+use crate::store::machines::MachineRow;
+use crate::store::{self, Connection, StoreError};
 use crate::thresholds::evaluator::SeriesKey;
-use crate::thresholds::{Kind, Threshold};
+use crate::thresholds::{Kind, Machine, RuleSet, Threshold, in_force, labels};
 use crate::violation::opening::{self, Closing};
 use crate::violation::{Attention, Violation};
 
@@ -50,6 +53,14 @@ pub(super) fn due<'a>(
         Some(Due { threshold_id: *id, rule: None, stay: Some(*stay), seen, step: step(None, seen, Some(*stay))? })
     });
     by_rule.chain(without).collect()
+}
+
+/// The rules in force for a host.
+pub(super) fn rules_for<'a>(rules: &'a RuleSet, metric: &str, row: &MachineRow) -> store::Result<Vec<&'a Threshold>> {
+    let own: BTreeMap<String, String> =
+        serde_json::from_str(&row.labels).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let machine = Machine { id: row.machine_id, kind: Kind::Host, labels: labels(&row.name, &own, None) };
+    Ok(in_force(rules.of_metric(Kind::Host, metric), &machine, None).map(AsRef::as_ref).collect())
 }
 
 impl Due<'_> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use wire_model::catalog::{HOST_MISSING, PIPELINE_LAG};
+use wire_model::catalog::{CLOCK_SKEW, HOST_MISSING, PIPELINE_LAG};
 use wire_model::limits::{LABEL_CHARS, NAME_CHARS};
 use wire_model::{catalog, is_metric};
 
@@ -267,7 +267,7 @@ fn condition_problem(rule: &Threshold) -> Option<String> {
     if !needs_window && rule.window_seconds != 0 {
         return Some("window_seconds: the condition value looks at no window".to_owned());
     }
-    if [HOST_MISSING, PIPELINE_LAG].contains(&rule.metric.as_str())
+    if [HOST_MISSING, CLOCK_SKEW, PIPELINE_LAG].contains(&rule.metric.as_str())
         && (rule.quantity, rule.direction) != (Quantity::Value, Direction::Above)
     {
         return Some(format!("condition: {} can be above a value, nothing else", rule.metric));

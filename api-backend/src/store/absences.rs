@@ -6,6 +6,7 @@ use super::machines::{self, MachineRow};
 use super::{Connection, Dialect, Result, StoreError};
 use crate::absence::course::Stay;
 use crate::absence::lateness::Heard;
+use crate::absence::skew::Newest;
 use crate::thresholds::evaluator::SeriesKey;
 
 /// A host that is down, or of which a violation says that it was.
@@ -42,6 +43,17 @@ pub async fn expected(connection: &mut Connection) -> Result<Vec<Heard>> {
     let sql = "SELECT last_received_at, interval_ms FROM hosts WHERE is_down = 0 AND last_report_at > 0";
     let rows = sqlx::query(sql).fetch_all(connection).await?;
     rows.iter().map(|row| Ok(Heard { at: row.try_get(0)?, interval_ms: row.try_get(1)? })).collect()
+}
+
+/// The newest report of each host that is not down.
+pub async fn newest(connection: &mut Connection) -> Result<Vec<Newest>> {
+    let sql =
+        "SELECT host_key, last_report_at, last_received_at, interval_ms FROM hosts WHERE is_down = 0 AND last_report_at > 0";
+    let newest = |row: &sqlx::any::AnyRow| {
+        let (host_key, at, received_at, interval_ms) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        Ok(Newest { host_key, at, received_at, interval_ms })
+    };
+    sqlx::query(sql).fetch_all(connection).await?.iter().map(newest).collect()
 }
 
 /// Hosts that are down, and those of which a violation of this metric is open; one host alone if its id is given.

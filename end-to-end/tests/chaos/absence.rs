@@ -35,7 +35,7 @@ pub async fn consumer_stopped() {
     room.consumers[0] = room.site.start_consumer(0);
     let back_at = Instant::now();
     room.flow().await;
-    end_to_end::within(90, "the pipeline is on time again", async || {
+    end_to_end::within(300, "the pipeline is on time again", async || {
         room.site.apis[0].open_violations("pipeline.lag").await.is_empty().then_some(())
     })
     .await;

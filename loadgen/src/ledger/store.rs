@@ -197,11 +197,11 @@ impl Store {
         rows.iter().map(rule).collect()
     }
 
-    /// The violations of a host and its containers, but for those of its silence: no report opens them.
+    /// The violations of a host and its containers, but for those of its silence and its clock: no report opens them.
     pub(super) async fn violations(&mut self, host_id: &str) -> sqlx::Result<Vec<(StayKey, Stay)>> {
         let sql = "SELECT m.kind, m.identity, v.device, v.threshold_id, v.opened_at, v.metric, v.opened_value, v.peak_value, \
                    v.closed_at, v.closed_value, v.close_reason \
-                   FROM violations v JOIN machines m ON m.machine_id = v.machine_id WHERE v.host_id = ? AND v.metric <> 'host.missing'";
+                   FROM violations v JOIN machines m ON m.machine_id = v.machine_id WHERE v.host_id = ? AND v.metric NOT IN ('host.missing', 'system.clock.skew')";
         let rows = sqlx::query(sql).bind(host_id.to_owned()).fetch_all(&mut self.0).await?;
         let violation = |row: &AnyRow| {
             let machine = (row.try_get(0)?, row.try_get(1)?);
