@@ -83,9 +83,9 @@ async fn what_a_container_ended_with_is_told_and_that_memory_ran_out() {
     let host = docker_host();
     let (kafka, spool) = (Kafka::start(), tempfile::tempdir().unwrap());
     let collector = Collector::start(&kafka, spool.path(), &flags(&host));
-    let failing = Container::run(&host, "failing", &[], &["sh", "-c", "exit 7"]);
+    let failing = Container::run(&host, "ended", &[], &["sh", "-c", "exit 7"]);
     // tail keeps a line in memory until it ends
-    let greedy = Container::run(&host, "greedy", &["--memory=16m", "--memory-swap=16m"], &["sh", "-c", "exec tail /dev/zero"]);
+    let greedy = Container::run(&host, "ran-out", &["--memory=16m", "--memory-swap=16m"], &["sh", "-c", "exec tail /dev/zero"]);
     let ended = |report: &HostReport, name: &str, code: f64, oom_killed: f64| {
         text(report, name, "state").as_deref() == Some("exited")
             && number(report, name, "exit_code") == Some(code)
