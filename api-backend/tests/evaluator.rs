@@ -329,3 +329,11 @@ fn the_peak_is_the_worst_value_since_the_series_went_beyond() {
     }
     assert_eq!(peaks, [0.4, 0.3]);
 }
+
+#[test]
+fn the_longest_gap_is_three_intervals_and_at_least_ten_seconds() {
+    for (interval_ms, expected) in [(1, 10_000), (3_333, 10_000), (3_334, 10_002), (60_000, 180_000), (u32::MAX, 12_884_901_885)]
+    {
+        assert_eq!(gap_ms(interval_ms), expected, "{interval_ms}");
+    }
+}
