@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::machine;
 use crate::store::machines::MachineRow;
 use crate::store::violation_filter::Labelled;
 use crate::store::{self, Connection, Result};
-use crate::thresholds::{Kind, OwnLabels, labels};
+use crate::thresholds::Kind;
 
 /// A label that a machine may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +65,8 @@ pub async fn labels_of(connection: &mut Connection, machine_ids: &[i64]) -> Resu
 }
 
 fn gathered(row: &MachineRow, host: Option<&MachineRow>) -> BTreeMap<String, String> {
-    let texts = |labels: &str| serde_json::from_str::<BTreeMap<String, String>>(labels).unwrap_or_default();
-    let (host_name, host_labels) = host.map(|host| (host.name.as_str(), texts(&host.labels))).unwrap_or_default();
-    let facts: serde_json::Value = serde_json::from_str(&row.facts).unwrap_or_default();
-    let own = texts(&row.labels);
-    let container =
-        (row.kind != Kind::Host).then(|| OwnLabels { name: &row.name, image: facts["image"].as_str(), labels: Some(&own) });
-    labels(host_name, &host_labels, container)
+    let host_labels = host.map(|host| serde_json::from_str(&host.labels).unwrap_or_default()).unwrap_or_default();
+    machine::as_stored(row, host.map_or("", |host| &host.name), &host_labels).labels
 }
 
 /// Keys of hosts that have all labels, and ids of containers of other hosts that have all with their hosts' help. `rows` has each machine that has any.

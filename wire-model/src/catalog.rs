@@ -209,6 +209,16 @@ pub fn find(name: &str) -> Option<&'static Metric> {
     CATALOG.iter().chain(DERIVED).find(|metric| metric.name == name)
 }
 
+/// Whether a metric is made by the backend, so that no report has it.
+pub fn is_derived(name: &str) -> bool {
+    find(name).is_some_and(|metric| metric.derived)
+}
+
+/// Whether reports tell what it is, if only in words: not of what tells of their absence, or of how they came.
+pub fn is_told_by_reports(name: &str) -> bool {
+    find(name).is_none_or(|metric| !metric.derived || metric.subject == Container)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

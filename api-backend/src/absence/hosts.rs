@@ -9,7 +9,7 @@ use wire_model::catalog::HOST_MISSING;
 
 use super::Watch;
 use super::course::Seen;
-use super::series::{Due, Subject, due, rules_for};
+use super::series::{Due, due, rules_for};
 use crate::machine::{self, silence_ms};
 use crate::silence::Silences;
 use crate::store::absences::{self, MissedHost, OpenStay};
@@ -17,6 +17,7 @@ use crate::store::events::{self, NewEvent};
 use crate::store::machines::MachineRow;
 use crate::store::{self, Connection, Store};
 use crate::thresholds::{Kind, RuleSet, Threshold};
+use crate::violation::Subject;
 
 /// What hosts are judged by. Unix ms.
 #[derive(Clone, Copy, Debug)]

@@ -8,10 +8,11 @@ use wire_model::catalog::PIPELINE_LAG;
 use super::Watch;
 use super::course::Seen;
 use super::lateness::Verdict;
-use super::series::{Subject, due};
+use super::series::due;
 use crate::store::absences::{self, OpenStay, PipelineRow};
 use crate::store::{self, events};
 use crate::thresholds::{Kind, Machine, RuleSet, Threshold, in_force};
+use crate::violation::Subject;
 
 /// Stands in for the machine's number, which is above 0.
 const MACHINE_ID: i64 = 0;

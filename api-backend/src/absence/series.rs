@@ -11,17 +11,7 @@ use crate::store::{self, Connection, StoreError};
 use crate::thresholds::evaluator::SeriesKey;
 use crate::thresholds::{Kind, Machine, RuleSet, Threshold, in_force, labels};
 use crate::violation::opening::{self, Closing};
-use crate::violation::{Attention, Violation};
-
-/// What a violation says of whom it is of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Subject<'a> {
-    pub(super) kind: Kind,
-    pub(super) machine_id: i64,
-    pub(super) machine_name: &'a str,
-    pub(super) host_id: &'a str,
-    pub(super) host_name: &'a str,
-}
+use crate::violation::{Opening, Subject, Violation};
 
 /// What is to be done: of which rule, with which violation.
 #[derive(Clone, Debug)]
@@ -81,32 +71,9 @@ impl Due<'_> {
         match (self.step, self.stay, self.rule) {
             (Step::Open(at), _, Some(rule)) => {
                 let opened_at = at.max(absences::not_before(connection, &key).await?);
-                let violation = Violation {
-                    id: 0,
-                    machine_id: subject.machine_id,
-                    machine_name: subject.machine_name.to_owned(),
-                    host_id: subject.host_id.to_owned(),
-                    host_name: subject.host_name.to_owned(),
-                    kind: subject.kind,
-                    metric: rule.metric.clone(),
-                    device: None,
-                    quantity: rule.quantity,
-                    direction: rule.direction,
-                    severity: rule.severity,
-                    threshold_id: rule.id,
-                    threshold_version: rule.version,
-                    threshold_value: rule.value,
-                    opened_at,
-                    opened_value: self.seen.value,
-                    peak_value: self.seen.value,
-                    closed_at: None,
-                    closed_value: None,
-                    close_reason: None,
-                    closed_version: None,
-                    cause,
-                    detected_at: self.seen.now,
-                    attention: Attention::default(),
-                };
+                let (value, detected_at) = (self.seen.value, self.seen.now);
+                let opening = Opening { rule, device: "", at: opened_at, value, peak: value, detected_at };
+                let violation = Violation { cause, ..Violation::opened(subject, opening) };
                 opening::open(connection, silences, violation, events).await
             }
             (Step::Worsen(peak), Some(stay), _) => store::violations::set_peak(connection, &key, stay.opened_at, peak).await,

@@ -86,7 +86,7 @@ pub(super) async fn suggest(State(app): State<App>, Body(mut body): Body<Backtes
     if question.rule.quantity != Quantity::Value {
         return Err(Problem::unprocessable("condition: values are suggested for the condition \"value\" alone"));
     }
-    if is_derived(&question.rule) {
+    if catalog::is_derived(&question.rule.metric) {
         return Err(Problem::unprocessable(format!("metric: {} is a state, of which there are no values", question.rule.metric)));
     }
     let _place = place(&app).await?;
@@ -127,7 +127,7 @@ async fn question(app: &App, body: BacktestBody) -> Result<Question, Problem> {
     if rule.effect == Effect::None {
         return Err(Problem::unprocessable("effect: a rule without an effect opens nothing"));
     }
-    if rule.kind == Kind::Pipeline || rule.kind == Kind::Host && is_derived(&rule) {
+    if rule.kind == Kind::Pipeline || !catalog::is_told_by_reports(&rule.metric) {
         let detail = format!("metric: {} is not told by reports, so that nothing of it can be looked at again", rule.metric);
         return Err(Problem::unprocessable(detail));
     }
@@ -148,12 +148,7 @@ fn only(body: OnlyBody) -> Result<Only, Problem> {
         return Err(Problem::unprocessable(format!("only.labels: are more than {SCOPE_LABELS}")));
     }
     let machine_ids = body.machine_ids.iter().map(|text| id("machine", text)).collect::<Result<_, _>>()?;
-    Ok(Only { machine_ids, labels: body.labels.into_iter().collect() })
-}
-
-/// Whether no report has the metric.
-fn is_derived(rule: &Threshold) -> bool {
-    catalog::find(&rule.metric).is_some_and(|metric| metric.derived)
+    Ok(Only { machine_ids, labels: body.labels })
 }
 
 /// Violations of one machine.

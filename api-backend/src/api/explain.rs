@@ -11,8 +11,7 @@ use crate::store;
 use crate::store::thresholds::ThresholdVersion;
 use crate::thresholds::{Machine, Threshold, matches};
 use crate::time::{now_ms, rfc3339};
-use crate::violation::Violation;
-use crate::violation::explain::{Again, Explanation, explain};
+use crate::violation::explain::{Again, explain};
 
 pub(super) async fn explain_violation(State(app): State<App>, Part(text): Part) -> Result<Json<Value>, Problem> {
     let violation = store::violations::get(&mut *app.store.read().await?, id("violation", &text)?).await?;
@@ -22,7 +21,6 @@ pub(super) async fn explain_violation(State(app): State<App>, Part(text): Part) 
     let traced = explanation.trace.iter().flat_map(|trace| &trace.samples);
     let (t, values): (Vec<i64>, Vec<Option<f64>>) =
         traced.map(|sample| (sample.at, sample.compared.filter(|value| value.is_finite()))).unzip();
-    let agrees = explanation.again.map(|again| agrees(&violation, &explanation, again));
     Ok(Json(json!({
         "threshold": explanation.opened_by.clone().map(version),
         "closed_by": explanation.closed_by.clone().map(version),
@@ -30,18 +28,10 @@ pub(super) async fn explain_violation(State(app): State<App>, Part(text): Part) 
         "steps": explanation.trace.iter().flat_map(|trace| &trace.steps).collect::<Vec<_>>(),
         "samples": {"t": t, "value": values},
         "re_evaluated": explanation.again.map(again),
-        "agrees": agrees,
+        "agrees": explanation.agrees(&violation),
         "hindrance": explanation.hindrance,
         "violation": violation,
     })))
-}
-
-/// What no sample says is not held against it.
-fn agrees(violation: &Violation, explanation: &Explanation, again: Again) -> bool {
-    if explanation.hindrance.is_some() {
-        return again.opened == Some((violation.opened_at, violation.opened_value));
-    }
-    again.agrees_with(violation)
 }
 
 fn version(version: ThresholdVersion) -> Value {

@@ -4,7 +4,7 @@
 
 mod suggest;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -14,7 +14,7 @@ pub use self::suggest::{Candidate, Caught, SuggestError, Suggestion, suggest};
 use crate::history::replay::{Replayed, ReplayedHost, Skipping, Span, Stay, replay};
 use crate::history::{quarter_of, removed_before};
 use crate::store::{self, Connection, Store, StoreError};
-use crate::thresholds::{Effect, Kind, Machine, RuleSet, Threshold, matches};
+use crate::thresholds::{Effect, Kind, Machine, RuleSet, Threshold, has_labels};
 
 /// Longest range.
 pub const RANGE_MS_MAX: i64 = 92 * 86_400_000;
@@ -45,7 +45,7 @@ pub struct Only {
     /// Of these machines, and of these hosts' containers; empty: of all.
     pub machine_ids: Vec<i64>,
     /// With these labels, whose values may be patterns.
-    pub labels: Vec<(String, String)>,
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What history is there to answer.
@@ -122,8 +122,7 @@ impl Only {
     /// Whether a machine takes part, whose host is the machine of this id.
     fn has(&self, machine: &Machine, host_id: Option<i64>) -> bool {
         let is_named = |id: &i64| *id == machine.id || Some(*id) == host_id;
-        let has_label = |(name, text): &(String, String)| machine.labels.get(name).is_some_and(|value| matches(text, value));
-        (self.machine_ids.is_empty() || self.machine_ids.iter().any(is_named)) && self.labels.iter().all(has_label)
+        (self.machine_ids.is_empty() || self.machine_ids.iter().any(is_named)) && has_labels(&machine.labels, &self.labels)
     }
 }
 

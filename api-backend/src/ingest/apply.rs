@@ -26,7 +26,7 @@ use crate::store::{self, Connection, Result, StoreError};
 use crate::thresholds::evaluator::{HostState, Sample, SeriesKey, Transition, evaluate};
 use crate::thresholds::{Kind, MISSING, Plan, RuleSet, Shape, WINDOWS_PER_HOST, machine_readings};
 use crate::violation::opening::{self, Closing};
-use crate::violation::{Attention, Violation};
+use crate::violation::{Opening, Subject, Violation};
 
 /// What one transaction takes of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -353,32 +353,15 @@ async fn write_violations(
                     .get(&(key.machine_id, at))
                     .ok_or_else(|| StoreError::Corrupt(format!("no machine {}", key.machine_id)))?;
                 let is_over = closed.contains(&(key.clone(), at));
-                let violation = Violation {
-                    id: 0,
-                    machine_id: key.machine_id,
-                    machine_name: machine.name.clone(),
-                    host_id: host.host_id.clone(),
-                    host_name: host_name.to_owned(),
+                let subject = Subject {
                     kind: machine.kind,
-                    metric: threshold.metric,
-                    device: Some(key.device).filter(|device| !device.is_empty()),
-                    quantity: threshold.quantity,
-                    direction: threshold.direction,
-                    severity: threshold.severity,
-                    threshold_id: threshold.id,
-                    threshold_version: threshold.version,
-                    threshold_value: threshold.value,
-                    opened_at: at,
-                    opened_value: value,
-                    peak_value: peak,
-                    closed_at: None,
-                    closed_value: None,
-                    close_reason: None,
-                    closed_version: None,
-                    cause: None,
-                    detected_at: now,
-                    attention: Attention::default(),
+                    machine_id: key.machine_id,
+                    machine_name: &machine.name,
+                    host_id: &host.host_id,
+                    host_name,
                 };
+                let opening = Opening { rule: &threshold, device: &key.device, at, value, peak, detected_at: now };
+                let violation = Violation::opened(subject, opening);
                 if is_over {
                     opening::open_unannounced(connection, silences, violation).await?;
                 } else {

@@ -1,19 +1,18 @@
 //! The silences, arranged once per version, and what they say of violations.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::{Active, SilenceSet};
 use crate::label::labels_of;
-use crate::store::counters::{self, Counter};
+use crate::store::counters::Counter;
+use crate::store::versioned::{Known, Versioned};
 use crate::store::{self, Connection, Result};
 use crate::violation::Violation;
 
-/// The newest silences seen, with their version. Cheap to clone; all clones are one.
+/// The newest silences seen. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Silences(Arc<Mutex<Option<Known>>>);
-
-type Known = (i64, Arc<SilenceSet>);
+pub struct Silences(Arc<Versioned<SilenceSet>>);
 
 impl Silences {
     /// Those that are active now, as this transaction sees them.
@@ -22,16 +21,10 @@ impl Silences {
     }
 
     async fn current(&self, connection: &mut Connection) -> Result<Arc<SilenceSet>> {
-        let version = counters::read(connection, Counter::SilencesVersion).await?;
-        if let Some((known, silences)) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner)
-            && *known == version
-        {
-            return Ok(Arc::clone(silences));
+        match self.0.known(connection, Counter::SilencesVersion).await? {
+            Known::Still(silences) => Ok(silences),
+            Known::Outdated(version) => Ok(self.0.keep(version, SilenceSet::new(store::silences::all(connection).await?))),
         }
-        // read after the version: a change in between is noticed next time
-        let silences = Arc::new(SilenceSet::new(store::silences::all(connection).await?));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((version, Arc::clone(&silences)));
-        Ok(silences)
     }
 
     /// Notes in each violation that is open which silence it is under now.

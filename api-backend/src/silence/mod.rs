@@ -16,7 +16,7 @@ pub use active::{Active, SilenceSet};
 pub use cache::Silences;
 pub use schedule::{Activity, DURATION_SECONDS_MAX, DURATION_SECONDS_MIN, Recurrence, Schedule};
 
-use crate::thresholds::{Kind, Severity, matches};
+use crate::thresholds::{Kind, Severity, has_labels, matches};
 use crate::violation::Violation;
 
 /// How many there may be; expired ones count until they are removed.
@@ -120,11 +120,10 @@ impl Scope {
 
     /// Whether the machine fits.
     pub fn has_machine(&self, machine: Machine) -> bool {
-        let has = |(name, text): (&String, &String)| machine.labels.get(name).is_some_and(|value| matches(text, value));
         self.kind.is_none_or(|kind| kind == machine.kind)
             && self.machine_id.is_none_or(|id| id == machine.id)
             && self.host_id.as_ref().is_none_or(|id| id == machine.host_id)
-            && self.labels.iter().all(has)
+            && has_labels(machine.labels, &self.labels)
     }
 
     /// Whether the violation fits, which is of a machine with these labels.

@@ -22,6 +22,7 @@ pub mod reports;
 pub mod retention;
 pub mod silences;
 pub mod thresholds;
+pub(crate) mod versioned;
 pub mod violation_counts;
 pub mod violation_filter;
 pub mod violation_pages;

@@ -24,7 +24,7 @@ pub use container_state::{ContainerState, EngineState, Health, RESTARTS_MAX};
 pub use plan::{Plan, Source, Step};
 pub use readings::{MachineReadings, RUNNING_STATES, machine_readings, place};
 pub use rule_set::{RuleSet, in_force};
-pub use scope::{Machine, OwnLabels, is_pattern, labels, matches};
+pub use scope::{Machine, OwnLabels, has_labels, is_pattern, labels, matches};
 pub use shape::{MachineShape, MissingContainer, Readable, SeriesShape, Shape};
 pub use state_metrics::{MISSING, MISSING_MS};
 pub use steps::{Moment, Step as ExplainedStep, StepKind, step};

@@ -64,13 +64,17 @@ pub fn matches(text: &str, name: &str) -> bool {
     text == name || is_pattern(text) && WildMatch::new(text).matches(name)
 }
 
+/// Whether some labels have all that is wanted, with these values or values of these patterns.
+pub fn has_labels<'w>(labels: &BTreeMap<String, String>, wanted: impl IntoIterator<Item = (&'w String, &'w String)>) -> bool {
+    wanted.into_iter().all(|(name, text)| labels.get(name).is_some_and(|value| matches(text, value)))
+}
+
 impl Threshold {
     /// Whether it is for a machine, and for this device of it (`None`: the machine itself).
     pub fn is_for(&self, machine: &Machine, device: Option<&str>) -> bool {
-        let has = |(name, text): (&String, &String)| machine.labels.get(name).is_some_and(|value| matches(text, value));
         self.kind == machine.kind
             && self.machine_id.is_none_or(|id| id == machine.id)
-            && self.labels.iter().all(has)
+            && has_labels(&machine.labels, &self.labels)
             && self.device.as_deref().is_none_or(|text| device.is_some_and(|name| matches(text, name)))
     }
 

@@ -91,17 +91,19 @@ impl Words<'_> {
     fn unit(&self) -> &'static str {
         let unit = catalog::find(&self.rule.metric).map_or("", |metric| metric.unit);
         match self.rule.quantity {
-            Quantity::TimeUntilFull => " s",
+            Quantity::TimeUntilFull => "s",
             _ if unit == "1" || unit.starts_with('{') => "",
             _ => unit,
         }
     }
 
     fn number(&self, value: f64) -> String {
-        let (unit, space) = (self.unit().trim_start(), if self.unit().is_empty() { "" } else { " " });
         // 12 digits hide the last bits of a slope
         let rounded: f64 = format!("{value:.11e}").parse().unwrap_or(value);
-        format!("{rounded}{space}{unit}")
+        match self.unit() {
+            "" => rounded.to_string(),
+            unit => format!("{rounded} {unit}"),
+        }
     }
 
     fn value(&self) -> String {

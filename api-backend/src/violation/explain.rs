@@ -46,7 +46,7 @@ pub struct Again {
 
 impl Again {
     /// Whether that is what is stored. Of one that is open the worst value may have moved on.
-    pub fn agrees_with(&self, violation: &Violation) -> bool {
+    fn agrees_with(&self, violation: &Violation) -> bool {
         let is_open = violation.closed_at.is_none();
         let closed = violation.closed_at.map(|at| (at, violation.closed_value, violation.close_reason.as_deref()));
         self.opened == Some((violation.opened_at, violation.opened_value))
@@ -73,20 +73,30 @@ pub async fn explain(store: &Store, violation: &Violation, now: i64) -> Result<E
     let host = host.and_then(|host| ReplayedHost::of(&host, &rows, |machine| machine.id == row.machine_id));
     explanation.machine = host.as_ref().and_then(|host| host.machine(row.machine_id).cloned());
     explanation.hindrance = match (&explanation.opened_by, &host) {
-        _ if !is_of_reports(&violation.metric) => Some("it tells of reports that did not come, which no report says"),
+        _ if !catalog::is_told_by_reports(&violation.metric) => {
+            Some("it tells of reports that did not come, which no report says")
+        }
         (None, _) => Some("the rule's version of then was not kept"),
         (_, None) => Some("its machine is forgotten"),
         (Some(_), Some(_)) => None,
     };
     if let (Some(opened_by), Some(host), None) = (&explanation.opened_by, host, explanation.hindrance) {
-        let rules = [Some(opened_by), explanation.closed_by.as_ref()].map(|version| version.map(|version| &version.threshold));
-        let replayed = again(store, violation, Arc::new(host), rules, now).await?;
+        let closed_by = explanation.closed_by.as_ref().map(|version| &version.threshold);
+        let replayed = again(store, violation, Arc::new(host), (&opened_by.threshold, closed_by), now).await?;
         explanation.take(violation, replayed);
     }
     Ok(explanation)
 }
 
 impl Explanation {
+    /// Whether the stored samples come to what is stored; what stands in the way of more than its opening is not held against it. `None`: it
+    /// could not be evaluated again.
+    pub fn agrees(&self, violation: &Violation) -> Option<bool> {
+        let again = self.again.as_ref()?;
+        let opens_so = again.opened == Some((violation.opened_at, violation.opened_value));
+        Some(if self.hindrance.is_some() { opens_so } else { again.agrees_with(violation) })
+    }
+
     fn take(&mut self, violation: &Violation, replayed: Replayed) {
         let stays = replayed.stays.into_iter().flatten();
         let mut same = stays.filter(|stay| stay.opened_at == violation.opened_at);
@@ -110,10 +120,10 @@ async fn again(
     store: &Store,
     violation: &Violation,
     host: Arc<ReplayedHost>,
-    [opened_by, closed_by]: [Option<&Threshold>; 2],
+    (opened_by, closed_by): (&Threshold, Option<&Threshold>),
     now: i64,
 ) -> Result<Replayed> {
-    let Some(opening) = opened_by.map(|rule| for_itself(rule, violation)) else { return Ok(Replayed::default()) };
+    let opening = for_itself(opened_by, violation);
     let before = |seconds: i64| seconds * SECOND_MS + AROUND_MS;
     let around_opening = violation.opened_at - before(opening.for_seconds)..violation.opened_at + AROUND_MS;
     let recovery_seconds = closed_by.unwrap_or(&opening).recovery_for_seconds;
@@ -143,8 +153,4 @@ fn for_itself(rule: &Threshold, violation: &Violation) -> Arc<Threshold> {
 fn key(violation: &Violation) -> SeriesKey {
     let device = violation.device.clone().unwrap_or_default();
     SeriesKey { machine_id: violation.machine_id, threshold_id: violation.threshold_id, device }
-}
-
-fn is_of_reports(metric: &str) -> bool {
-    catalog::find(metric).is_none_or(|metric| !metric.derived || metric.subject == catalog::Subject::Container)
 }

@@ -5,7 +5,7 @@ pub(crate) mod opening;
 
 use serde::Serialize;
 
-use crate::thresholds::{Direction, Kind, Quantity, Severity};
+use crate::thresholds::{Direction, Kind, Quantity, Severity, Threshold};
 use crate::time;
 
 /// One stay of a series beyond a threshold. Names are those at the time of opening.
@@ -112,7 +112,65 @@ pub(crate) fn as_text<S: serde::Serializer>(id: &i64, serializer: S) -> Result<S
     serializer.collect_str(id)
 }
 
+/// Whom a violation is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) machine_id: i64,
+    pub(crate) machine_name: &'a str,
+    pub(crate) host_id: &'a str,
+    pub(crate) host_name: &'a str,
+}
+
+/// What opens a violation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening<'a> {
+    /// The rule as it stands.
+    pub(crate) rule: &'a Threshold,
+    /// The device; empty for the machine itself.
+    pub(crate) device: &'a str,
+    /// Time of what decided it,
+    pub(crate) at: i64,
+    /// and its value.
+    pub(crate) value: f64,
+    /// Worst value so far.
+    pub(crate) peak: f64,
+    /// When the backend learnt of it.
+    pub(crate) detected_at: i64,
+}
+
 impl Violation {
+    /// One that opens; its id is found when it is stored.
+    pub(crate) fn opened(subject: Subject<'_>, opening: Opening<'_>) -> Violation {
+        let Opening { rule, device, at, value, peak, detected_at } = opening;
+        Violation {
+            id: 0,
+            machine_id: subject.machine_id,
+            machine_name: subject.machine_name.to_owned(),
+            host_id: subject.host_id.to_owned(),
+            host_name: subject.host_name.to_owned(),
+            kind: subject.kind,
+            metric: rule.metric.clone(),
+            device: Some(device.to_owned()).filter(|device| !device.is_empty()),
+            quantity: rule.quantity,
+            direction: rule.direction,
+            severity: rule.severity,
+            threshold_id: rule.id,
+            threshold_version: rule.version,
+            threshold_value: rule.value,
+            opened_at: at,
+            opened_value: value,
+            peak_value: peak,
+            closed_at: None,
+            closed_value: None,
+            close_reason: None,
+            closed_version: None,
+            cause: None,
+            detected_at,
+            attention: Attention::default(),
+        }
+    }
+
     /// As JSON text.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a violation has only text keys and writes to memory")

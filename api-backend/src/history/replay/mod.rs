@@ -136,8 +136,7 @@ pub async fn replay_traced(store: &Store, host: Arc<ReplayedHost>, span: &Span, 
     let mut snapshot = store.snapshot().await?;
     let from = span.from.max(removed_before(&mut snapshot).await?);
     let needs = Arc::new(Needs::of(&span.rules));
-    let mut walk = Walk::new(Arc::clone(&host), span, Arc::clone(&needs), from);
-    walk.begin_with(trace);
+    let mut walk = Walk::new(Arc::clone(&host), span, Arc::clone(&needs), from, trace);
     let quiet = match span.skipping {
         Skipping::Allowed => Quiet::read(&mut snapshot, &host, &needs, (from, span.to)).await?,
         Skipping::Never => Quiet::nothing(),

@@ -51,7 +51,7 @@ impl Needs {
         self.has_containers |= kind == Kind::Container;
         if metric == MISSING {
             self.has_missing = true;
-        } else if catalog::find(metric).is_some_and(|metric| metric.derived) {
+        } else if catalog::is_derived(metric) {
             self.has_derived = true;
         } else {
             let looked = if kind == Kind::Container { &mut self.container } else { &mut self.host };

@@ -79,7 +79,7 @@ struct SeriesKey {
 
 impl Walk {
     /// Through samples of a span, `from` some time on.
-    pub(super) fn new(host: Arc<ReplayedHost>, span: &Span, needs: Arc<Needs>, from: i64) -> Walk {
+    pub(super) fn new(host: Arc<ReplayedHost>, span: &Span, needs: Arc<Needs>, from: i64, trace: Option<Trace>) -> Walk {
         let run = |rules: &Arc<RuleSet>| Run {
             rules: Arc::clone(rules),
             state: HostState::default(),
@@ -100,13 +100,8 @@ impl Walk {
             seen: HashMap::new(),
             values: Vec::new(),
             evaluated: 0,
-            trace: None,
+            trace,
         }
-    }
-
-    /// What to note.
-    pub(super) fn begin_with(&mut self, trace: Option<Trace>) {
-        self.trace = trace;
     }
 
     pub(super) fn host(&self) -> &ReplayedHost {
@@ -351,7 +346,7 @@ mod tests {
         let rules = vec![Arc::new(RuleSet::new(rules))];
         let needs = Arc::new(Needs::of(&rules));
         let span = Span { rules, from: 0, to: 1_000, skipping: Skipping::Never };
-        let mut walk = Walk::new(host(), &span, Arc::clone(&needs), 0);
+        let mut walk = Walk::new(host(), &span, Arc::clone(&needs), 0, None);
         let axis = Axis((0..10).map(|number| Place { at: 10 * number, id: ReportId::default(), state }).collect());
         let column = |metric: &str, device: Option<&str>, values: &[(u32, f64)]| {
             let scale = Scale::of(metric);
