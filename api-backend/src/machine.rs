@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::store::events::NewEvent;
 use crate::store::hosts::HostRow;
@@ -19,7 +20,7 @@ const LATE_INTERVALS: i64 = 2;
 const LATE_MIN_MS: i64 = 5_000;
 
 /// `status` of a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Reports in time.

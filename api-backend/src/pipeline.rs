@@ -4,6 +4,7 @@
 //! its consumers, the backend with its database.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::machine::silence_ms;
 use crate::store::consumers::PartitionRow;
@@ -22,8 +23,9 @@ pub const PARTITION_FORGOTTEN_MS: i64 = 10 * 60 * 1_000;
 pub const HOST_FORGOTTEN_MS: i64 = 24 * 3_600_000;
 
 /// How a hop does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = HopStatus)]
 pub enum Status {
     /// What came was passed on in time.
     Ok,
@@ -34,7 +36,7 @@ pub enum Status {
 }
 
 /// One hop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Hop {
     /// How it does.
     pub status: Status,
@@ -42,6 +44,7 @@ pub struct Hop {
     pub summary: String,
     /// Since when it does not do well.
     #[serde(serialize_with = "time::serialize_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<i64>,
 }
 
@@ -93,7 +96,7 @@ impl HostView {
 }
 
 /// The three hops together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Hops {
     /// Every host's collector.
     pub collectors: Hop,

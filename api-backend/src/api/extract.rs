@@ -86,6 +86,15 @@ pub(super) fn word<T: std::str::FromStr<Err = String>>(name: &str, text: Option<
     text.map(|text| text.parse().map_err(|problem| Problem::bad_request(format!("{name}: {problem}")))).transpose()
 }
 
+/// The words of a list that is separated by commas.
+pub(super) fn words<'a>(what: &str, text: &'a str, limit: usize) -> Result<Vec<&'a str>, Problem> {
+    let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() || words.len() > limit {
+        return Err(Problem::bad_request(format!("{what} names 1 to {limit}, separated by commas")));
+    }
+    Ok(words)
+}
+
 /// An id in a path or a query. Ids are opaque: one that cannot be ours is simply not there.
 pub(super) fn id(what: &str, text: &str) -> Result<i64, Problem> {
     text.parse().map_err(|_| Problem::no_such(what, text))

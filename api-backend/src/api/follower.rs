@@ -12,10 +12,11 @@ use tokio::time::{Instant, Interval, interval_at};
 use tracing::debug;
 
 use super::{App, Problem};
-use crate::live::{MachineValues, PAGE, READ_TIMEOUT};
+use crate::live::{MachineValues, Newest, PAGE, READ_TIMEOUT};
 use crate::store;
 use crate::store::counters::{Counter, read};
 use crate::store::events::{self, Event};
+use crate::time::{now_ms, rfc3339};
 
 /// A browser waits for a time between these before it comes back, each for another one: a thousand of them must not be back at
 /// once when a backend was started anew.
@@ -23,6 +24,12 @@ const RETRY_MS: std::ops::RangeInclusive<u64> = 1_000..=5_000;
 
 /// How often a client that is only sent some of the events learns how far the others are, so that it need not resume from long ago.
 const MARK: Duration = Duration::from_secs(15);
+/// How often a client that wants the clock is told the time: one that hears nothing for longer knows that its stream is lost.
+const CLOCK: Duration = Duration::from_secs(5);
+/// How often a client that wants the pipeline is told how it does.
+const PIPELINE: Duration = Duration::from_secs(5);
+/// Machines of `reports_of`.
+pub(super) const REPORTS_OF_MAX: usize = 32;
 
 fn retry() -> Duration {
     Duration::from_millis(fastrand::u64(RETRY_MS))
@@ -44,12 +51,23 @@ impl Drop for Place {
     }
 }
 
+const TOPICS: &str = "violations, machines, reports, hosts, containers, pipeline, clock";
+
 /// What a client wants to hear of.
 #[derive(Default)]
 pub(super) struct Topics {
     pub(super) violations: bool,
     pub(super) machines: bool,
+    /// All values of each machine.
     pub(super) reports: bool,
+    /// One line of each host.
+    pub(super) hosts: bool,
+    /// One line of each container.
+    pub(super) containers: bool,
+    /// What `GET /pipeline` answers.
+    pub(super) pipeline: bool,
+    /// The backend's time.
+    pub(super) clock: bool,
 }
 
 impl Topics {
@@ -60,12 +78,37 @@ impl Topics {
                 "violations" => topics.violations = true,
                 "machines" => topics.machines = true,
                 "reports" => topics.reports = true,
-                other => {
-                    return Err(Problem::bad_request(format!("topics: \"{other}\" is not one of violations, machines, reports")));
-                }
+                "hosts" => topics.hosts = true,
+                "containers" => topics.containers = true,
+                "pipeline" => topics.pipeline = true,
+                "clock" => topics.clock = true,
+                other => return Err(Problem::bad_request(format!("topics: \"{other}\" is not one of {TOPICS}"))),
             }
         }
         Ok(topics)
+    }
+
+    fn have_values(&self) -> bool {
+        self.reports || self.hosts || self.containers
+    }
+}
+
+/// Whose `report` events a client wants, whatever its topics are.
+#[derive(Default)]
+pub(super) struct ReportsOf {
+    /// These machines.
+    pub(super) machine_ids: Vec<i64>,
+    /// The containers of these hosts.
+    pub(super) host_ids: Vec<String>,
+}
+
+impl ReportsOf {
+    fn is_empty(&self) -> bool {
+        self.machine_ids.is_empty() && self.host_ids.is_empty()
+    }
+
+    fn names(&self, values: &MachineValues) -> bool {
+        self.machine_ids.contains(&values.machine_id) || self.host_ids.contains(&values.host_id)
     }
 }
 
@@ -74,6 +117,7 @@ pub(super) struct Follower {
     app: App,
     topics: Topics,
     machine_id: Option<i64>,
+    reports_of: ReportsOf,
     /// Id of the last event that was sent or passed over.
     position: i64,
     /// Id that the client knows.
@@ -84,8 +128,10 @@ pub(super) struct Follower {
     is_behind: bool,
     events: Receiver<Arc<Event>>,
     /// Only for those who asked for them: as long as somebody follows, they are read every second.
-    values: Option<Receiver<Arc<Vec<MachineValues>>>>,
+    values: Option<Receiver<Arc<Newest>>>,
     marks: Interval,
+    clock: Interval,
+    pipeline: Interval,
     /// Whether the client was told when to come back.
     has_ended: bool,
     _place: Place,
@@ -98,12 +144,13 @@ impl Follower {
         app: App,
         topics: Topics,
         machine_id: Option<i64>,
+        reports_of: ReportsOf,
         resume_after: Option<i64>,
         place: Place,
     ) -> store::Result<Follower> {
         // subscribed before the table is read: nothing falls between the two
         let events = app.live.events();
-        let values = topics.reports.then(|| app.live.values());
+        let values = (topics.have_values() || !reports_of.is_empty()).then(|| app.live.values());
         let (position, is_lost) = start(&app, resume_after).await?;
         let mut pending = VecDeque::from([SseEvent::default().id(position.to_string()).retry(retry())]);
         if is_lost {
@@ -114,6 +161,7 @@ impl Follower {
             app,
             topics,
             machine_id,
+            reports_of,
             position,
             known: position,
             pending,
@@ -121,6 +169,8 @@ impl Follower {
             events,
             values,
             marks,
+            clock: interval_at(Instant::now(), CLOCK),
+            pipeline: interval_at(Instant::now(), PIPELINE),
             has_ended: false,
             _place: place,
         })
@@ -163,14 +213,21 @@ impl Follower {
                 Err(RecvError::Closed) => self.app.shutdown.requested().await,
             },
             values = next_values(&mut self.values) => match values {
-                Ok(values) => {
-                    let wanted = self.machine_id;
-                    let values = values.iter().filter(|values| wanted.is_none_or(|wanted| wanted == values.machine_id));
-                    self.pending.extend(values.map(report_event));
-                }
+                Ok(values) => self.take_values(&values),
                 // newer ones follow
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => self.app.shutdown.requested().await,
+            },
+            _ = self.clock.tick(), if self.topics.clock => {
+                let body = json!({"at": rfc3339(now_ms())});
+                self.pending.push_back(SseEvent::default().event("clock").data(body.to_string()));
+            }
+            _ = self.pipeline.tick(), if self.topics.pipeline => match super::pipeline::current(&self.app).await {
+                Ok(pipeline) => {
+                    let body = serde_json::to_string(&pipeline).expect("it has text keys and is written to memory");
+                    self.pending.push_back(SseEvent::default().event("pipeline").data(body));
+                }
+                Err(problem) => debug!(?problem, "a stream cannot tell of the pipeline, trying again"),
             },
             _ = self.marks.tick() => if self.known < self.position {
                 self.known = self.position;
@@ -191,6 +248,18 @@ impl Follower {
             self.take(event);
         }
         Ok(())
+    }
+
+    fn take_values(&mut self, newest: &Newest) {
+        let briefs = [("hosts", self.topics.hosts, &newest.hosts), ("containers", self.topics.containers, &newest.containers)];
+        for (name, is_wanted, body) in briefs {
+            if let Some(body) = body.as_ref().filter(|_| is_wanted) {
+                self.pending.push_back(SseEvent::default().event(name).data(body));
+            }
+        }
+        let of_topic = |values: &MachineValues| self.topics.reports && self.machine_id.is_none_or(|id| id == values.machine_id);
+        let wanted = newest.machines.iter().filter(|values| of_topic(values) || self.reports_of.names(values));
+        self.pending.extend(wanted.map(report_event));
     }
 
     fn take(&mut self, event: &Event) {
@@ -223,7 +292,7 @@ fn resync() -> SseEvent {
     SseEvent::default().event("resync").data(reason.to_string())
 }
 
-async fn next_values(values: &mut Option<Receiver<Arc<Vec<MachineValues>>>>) -> Result<Arc<Vec<MachineValues>>, RecvError> {
+async fn next_values(values: &mut Option<Receiver<Arc<Newest>>>) -> Result<Arc<Newest>, RecvError> {
     match values {
         Some(values) => values.recv().await,
         None => std::future::pending().await,

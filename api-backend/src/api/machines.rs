@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use wire_model::HostReport;
 
 use super::extract::{Params, Part, id, limit, word};
-use super::{App, Problem};
+use super::{App, Page, Problem};
 use crate::history::newest_reports;
 use crate::label::{Label, labels_of};
 use crate::machine::{Status, status};
@@ -26,11 +27,14 @@ const MAX_LIMIT: i64 = 1_000;
 /// Machines looked at in one step when a filter lets few of them through.
 const SCAN: i64 = 500;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct MachineParams {
+    /// `host` or `container`.
     kind: Option<String>,
     host_id: Option<String>,
+    /// `up`, `late`, `down`, `stopped` or `gone`.
     status: Option<String>,
     /// Part of the name.
     q: Option<String>,
@@ -40,7 +44,54 @@ pub(super) struct MachineParams {
     limit: Option<i64>,
 }
 
-pub(super) async fn list_machines(State(app): State<App>, Params(params): Params<MachineParams>) -> Result<Json<Value>, Problem> {
+/// A host or a container.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Machine {
+    id: String,
+    #[schema(inline)]
+    kind: Kind,
+    name: String,
+    host_id: String,
+    host_name: Option<String>,
+    #[schema(inline)]
+    status: Status,
+    /// Engine state of a container; `running` for a host.
+    state: String,
+    #[schema(value_type = BTreeMap<String, String>)]
+    labels: Value,
+    #[schema(format = DateTime)]
+    first_seen_at: String,
+    #[schema(format = DateTime)]
+    last_report_at: String,
+    interval_ms: i64,
+    /// What else describes it.
+    #[schema(value_type = BTreeMap<String, Value>)]
+    facts: Value,
+    /// Values of the machine itself by metric.
+    latest: BTreeMap<String, f64>,
+    /// A host's devices: by table, rows of column and value.
+    #[schema(value_type = BTreeMap<String, Vec<BTreeMap<String, Value>>>)]
+    devices: Value,
+    /// Absent without a maintenance that goes on.
+    maintenance: Option<Maintenance>,
+    #[schema(value_type = Vec<Object>)]
+    open_violations: Vec<Violation>,
+}
+
+/// Its violations are not announced meanwhile.
+#[derive(Serialize, ToSchema)]
+struct Maintenance {
+    #[schema(format = DateTime)]
+    until: String,
+    comment: String,
+}
+
+/// Hosts and containers with what is known of them.
+#[utoipa::path(get, path = "/machines", tag = "machines", params(MachineParams), responses((status = 200, body = Page<Machine>)))]
+pub(super) async fn list_machines(
+    State(app): State<App>,
+    Params(params): Params<MachineParams>,
+) -> Result<Json<Page<Machine>>, Problem> {
     let limit = limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let wanted = params.status.as_deref().map(parse_status).transpose()?;
     let now = now_ms();
@@ -75,10 +126,12 @@ pub(super) async fn list_machines(State(app): State<App>, Params(params): Params
         rows.last().map(|last| last.machine_id.to_string())
     });
     let items = describe(&mut connection, &app.silences, &hosts, &rows, now).await?;
-    Ok(Json(json!({"items": items, "next_cursor": next_cursor.flatten()})))
+    Ok(Json(Page { items, next_cursor: next_cursor.flatten() }))
 }
 
-pub(super) async fn show_machine(State(app): State<App>, Part(text): Part) -> Result<Json<Value>, Problem> {
+/// One machine.
+#[utoipa::path(get, path = "/machines/{id}", tag = "machines", params(("id" = String, Path)), responses((status = 200, body = Machine)))]
+pub(super) async fn show_machine(State(app): State<App>, Part(text): Part) -> Result<Json<Machine>, Problem> {
     let mut connection = app.store.read().await?;
     let machine = store::machines::get(&mut connection, id("machine", &text)?).await?;
     let machine = machine.ok_or_else(|| Problem::no_such("machine", &text))?;
@@ -92,7 +145,7 @@ pub(super) async fn newest_report(connection: &mut Connection, host_key: i64) ->
     Ok(newest_reports(connection, &[host_key]).await?.remove(&host_key))
 }
 
-fn status_of(machine: &MachineRow, host: &HostRow, now: i64) -> Status {
+pub(super) fn status_of(machine: &MachineRow, host: &HostRow, now: i64) -> Status {
     status(machine, host, now)
 }
 
@@ -103,7 +156,7 @@ async fn describe(
     hosts: &HashMap<i64, HostRow>,
     machines: &[MachineRow],
     now: i64,
-) -> Result<Vec<Value>, StoreError> {
+) -> Result<Vec<Machine>, StoreError> {
     let mut host_keys: Vec<i64> = machines.iter().map(|machine| machine.host_key).collect();
     host_keys.sort_unstable();
     host_keys.dedup();
@@ -119,7 +172,7 @@ async fn describe(
         let labels = labels.get(&machine.machine_id).unwrap_or(&no_labels);
         let subject = silence::Machine { kind: machine.kind, id: machine.machine_id, host_id: &host.host_id, labels };
         let (silence, until) = active.maintenance(subject)?;
-        Some(json!({"until": rfc3339(until), "comment": silence.comment}))
+        Some(Maintenance { until: rfc3339(until), comment: silence.comment.clone() })
     };
     for violation in violations {
         open.entry(violation.machine_id).or_default().push(violation);
@@ -135,31 +188,31 @@ async fn describe(
     let item = |machine: &MachineRow| {
         let host = hosts.get(&machine.host_key)?;
         let readings = readings.get(&machine.host_key).and_then(|host| host.get(&(machine.kind, machine.identity.clone())));
-        let host_name = reports.get(&machine.host_key).map(|report| report.host.name.as_str());
-        Some(json!({
-            "id": machine.machine_id.to_string(),
-            "kind": machine.kind,
-            "name": machine.name,
-            "host_id": host.host_id,
-            "host_name": host_name,
-            "status": status_of(machine, host, now),
-            "state": machine.state,
-            "labels": object(&machine.labels),
-            "first_seen_at": rfc3339(machine.first_seen_at),
-            "last_report_at": rfc3339(machine.gone_at.unwrap_or(host.last_report_at)),
-            "interval_ms": host.interval_ms,
-            "facts": object(&machine.facts),
-            "latest": readings.map(MachineReadings::values).unwrap_or_default(),
-            "devices": readings.map(MachineReadings::devices).unwrap_or_default(),
-            "maintenance": maintenance(machine, host),
-            "open_violations": open.get(&machine.machine_id).map_or(&[][..], Vec::as_slice),
-        }))
+        let values = readings.map(MachineReadings::values).unwrap_or_default();
+        Some(Machine {
+            id: machine.machine_id.to_string(),
+            kind: machine.kind,
+            name: machine.name.clone(),
+            host_id: host.host_id.clone(),
+            host_name: reports.get(&machine.host_key).map(|report| report.host.name.clone()),
+            status: status_of(machine, host, now),
+            state: machine.state.clone(),
+            labels: object(&machine.labels),
+            first_seen_at: rfc3339(machine.first_seen_at),
+            last_report_at: rfc3339(machine.gone_at.unwrap_or(host.last_report_at)),
+            interval_ms: host.interval_ms,
+            facts: object(&machine.facts),
+            latest: values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            devices: json!(readings.map(MachineReadings::devices).unwrap_or_default()),
+            maintenance: maintenance(machine, host),
+            open_violations: open.get(&machine.machine_id).cloned().unwrap_or_default(),
+        })
     };
     Ok(machines.iter().filter_map(item).collect())
 }
 
 /// What the store wrote as JSON.
-fn object(text: &str) -> Value {
+pub(super) fn object(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| json!({}))
 }
 

@@ -13,14 +13,17 @@ mod explain;
 mod export;
 mod extract;
 mod fields;
+mod fleet;
 mod follower;
 mod in_force;
 mod ingest;
 mod kept;
 mod machines;
+mod openapi;
 mod operator;
 mod page;
 mod pipeline;
+mod pipeline_body;
 mod problem;
 mod range;
 mod series;
@@ -48,6 +51,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use service_runtime::Shutdown;
 use service_runtime::server::{self, Limits};
 use tokio::net::TcpListener;
@@ -55,9 +59,12 @@ use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
+use utoipa::ToSchema;
 
 pub use cors::Origins;
 pub use extract::BODY_TIMEOUT;
+pub use openapi::document;
+pub use page::IS_BUILT_IN;
 pub use problem::Problem;
 
 use crate::Config;
@@ -104,7 +111,7 @@ pub struct App {
     /// Places for backtests.
     backtests: Arc<Semaphore>,
     /// What is wrong in the pipeline may be asked by many at once, when it is.
-    pipeline: Arc<kept::KeptAnswers>,
+    pipeline: Arc<kept::KeptAnswers<pipeline::Pipeline>>,
     shutdown: Shutdown,
 }
 
@@ -146,6 +153,7 @@ pub fn router(app: App) -> Router {
         Router::new().route("/session", get(session::show_session).post(session::create_session).delete(session::delete_session));
     let answers = Router::new()
         .route("/catalog", get(catalog::list_metrics))
+        .route("/fleet", get(fleet::list_fleet))
         .route("/machines", get(machines::list_machines))
         .route("/machines/{id}", get(machines::show_machine))
         .route("/machines/{id}/pipeline", get(pipeline::show_host_pipeline))
@@ -176,6 +184,7 @@ pub fn router(app: App) -> Router {
     let api = ingest.merge(guarded).merge(open).fallback(problem::not_found);
     Router::new()
         .nest("/api/v1", api)
+        .route("/api/openapi.json", get(openapi::show_document))
         .merge(page::routes())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
@@ -202,6 +211,14 @@ async fn answer_in_any_case(request: Request, next: Next) -> Result<Response, Pr
         Ok(Err(_)) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of the backend, see its log")),
         Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the request took longer than {seconds} s"))),
     }
+}
+
+/// A list, or as much of it as one answer holds.
+#[derive(Serialize, ToSchema)]
+struct Page<T> {
+    items: Vec<T>,
+    /// Asks for what follows; absent at the end.
+    next_cursor: Option<String>,
 }
 
 /// Serves until shutdown.

@@ -5,18 +5,21 @@ use std::collections::{BTreeMap, HashMap};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use wire_model::HostReport;
 
 use super::extract::{Params, Part, id, limit};
 use super::machines::newest_report;
+pub(super) use super::pipeline_body::Pipeline;
+use super::pipeline_body::{
+    CollectorBody, DeadLetters, GapBody, Gaps, HostPipeline, Late, Ledger, Partition, PipelineHost, Position, Skipped, seconds,
+};
 use super::range::Range;
 use super::{App, Problem};
 use crate::absence::{self, lateness::Verdict};
 use crate::history::newest_reports;
 use crate::ledger::{Counts, Gap, HOUR_MS, hour_of};
 use crate::pipeline::{self, Collector, Evidence, HostView};
-use crate::store::consumers::{self, DeadLettersRow, PartitionRow, SkippedRow};
+use crate::store::consumers;
 use crate::store::hosts::HostRow;
 use crate::store::{self, Connection, StoreError};
 use crate::thresholds::Kind;
@@ -39,18 +42,21 @@ const MAX_GAPS: i64 = 1_000;
 /// Metrics that a collector reports of itself begin with this.
 const COLLECTOR: &str = "collector.";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PipelineParams {
     from: Option<String>,
     to: Option<String>,
     tz: Option<String>,
 }
 
+/// How far behind each hop is, what was lost and where.
+#[utoipa::path(get, path = "/pipeline", tag = "pipeline", params(PipelineParams), responses((status = 200, body = Pipeline)))]
 pub(super) async fn show_pipeline(
     State(app): State<App>,
     Params(params): Params<PipelineParams>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Pipeline>, Problem> {
     let now = now_ms();
     let range = Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
     let range = bounded(&range, now, RANGE_MAX_MS)?;
@@ -58,7 +64,13 @@ pub(super) async fn show_pipeline(
     app.pipeline.get(format!("{from:?} {to:?} {tz:?}"), pipeline(&app, range, now)).await.map(Json)
 }
 
-async fn pipeline(app: &App, (from, to): (i64, i64), now: i64) -> Result<Value, Problem> {
+/// What is answered to those who name no range, for the stream.
+pub(super) async fn current(app: &App) -> Result<Pipeline, Problem> {
+    let now = now_ms();
+    app.pipeline.get(String::new(), pipeline(app, (now - DEFAULT_RANGE_MS, now + 1), now)).await
+}
+
+async fn pipeline(app: &App, (from, to): (i64, i64), now: i64) -> Result<Pipeline, Problem> {
     let connection = &mut *app.store.read().await?;
     let hours = store::ledger::by_hour(connection, None, hour_of(from), to).await?;
     let missing: BTreeMap<i64, Counts> =
@@ -87,29 +99,30 @@ async fn pipeline(app: &App, (from, to): (i64, i64), now: i64) -> Result<Value, 
     let verdict = absence::judge(connection, now).await?;
     let skipped = consumers::skipped(connection, from, to, SKIPPED_MAX).await?;
     let dead_letters = consumers::dead_letters(connection).await?;
-    Ok(json!({
-        "from": rfc3339(from),
-        "to": rfc3339(to),
-        "status": hops.status(),
-        "summary": hops.summary(),
-        "hops": hops,
-        "late": late(verdict),
-        "ledger": ledger(&hours),
-        "partitions": evidence.partitions.iter().map(|row| partition(row, now)).collect::<Vec<_>>(),
-        "skipped": skipped.iter().map(skipped_range).collect::<Vec<_>>(),
-        "dead_letters": dead_letters.iter().map(dead_letters_of).collect::<Vec<_>>(),
-        "hosts": hosts.iter().map(|host| host.to_json(missing.get(&host.row.host_key), now, lag_ms)).collect::<Vec<_>>(),
-    }))
+    Ok(Pipeline {
+        from: rfc3339(from),
+        to: rfc3339(to),
+        status: hops.status(),
+        summary: hops.summary(),
+        hops,
+        late: late(verdict),
+        ledger: Ledger::of(&hours),
+        partitions: evidence.partitions.iter().map(|row| Partition::of(row, now)).collect(),
+        skipped: skipped.iter().map(Skipped::from).collect(),
+        dead_letters: dead_letters.iter().map(DeadLetters::from).collect(),
+        hosts: hosts.iter().map(|host| host.to_body(missing.get(&host.row.host_key), now, lag_ms)).collect(),
+    })
 }
 
-/// What violations of `pipeline.lag` are made of; null while hosts can be judged.
-fn late(verdict: Verdict) -> Option<Value> {
+/// What violations of `pipeline.lag` are made of; `None` while hosts can be judged.
+fn late(verdict: Verdict) -> Option<Late> {
     let Verdict::Late { lag_ms, cause } = verdict else { return None };
-    Some(json!({"lag_seconds": seconds(lag_ms), "cause": cause.to_string()}))
+    Some(Late { lag_seconds: seconds(lag_ms), cause: cause.to_string() })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct HostPipelineParams {
     from: Option<String>,
     to: Option<String>,
@@ -118,11 +131,14 @@ pub(super) struct HostPipelineParams {
     limit: Option<i64>,
 }
 
+/// The same of one host, with each gap by its numbers and times.
+#[utoipa::path(get, path = "/machines/{id}/pipeline", tag = "pipeline", params(("id" = String, Path), HostPipelineParams),
+    responses((status = 200, body = HostPipeline)))]
 pub(super) async fn show_host_pipeline(
     State(app): State<App>,
     Part(text): Part,
     Params(params): Params<HostPipelineParams>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<HostPipeline>, Problem> {
     let now = now_ms();
     let limit = limit(params.limit, DEFAULT_GAPS, MAX_GAPS)?;
     let after = params.cursor.as_deref().map(parse_cursor).transpose()?;
@@ -144,22 +160,19 @@ pub(super) async fn show_host_pipeline(
     let next_cursor = gaps.last().filter(|_| has_more).and_then(cursor);
     let report = newest_report(connection, host.host_key).await?;
     let position = (host.last_epoch, host.last_seq) != (0, 0);
-    Ok(Json(json!({
-        "machine_id": machine.machine_id.to_string(),
-        "host_id": host.host_id,
-        "host_name": machine.name,
-        "from": rfc3339(from),
-        "to": rfc3339(to),
-        "position": position.then(|| json!({"epoch": host.last_epoch, "seq": host.last_seq})),
-        "newest_report_at": rfc3339(host.last_report_at),
-        "received_at": rfc3339(host.last_received_at),
-        "collector": report.as_ref().map(|report| json!({
-            "version": report.host.collector,
-            "metrics": own_figures(report),
-        })),
-        "ledger": ledger(&hours),
-        "gaps": {"items": gaps.iter().map(gap).collect::<Vec<_>>(), "next_cursor": next_cursor},
-    })))
+    Ok(Json(HostPipeline {
+        machine_id: machine.machine_id.to_string(),
+        host_id: host.host_id,
+        host_name: machine.name,
+        from: rfc3339(from),
+        to: rfc3339(to),
+        position: position.then_some(Position { epoch: host.last_epoch, seq: host.last_seq }),
+        newest_report_at: rfc3339(host.last_report_at),
+        received_at: rfc3339(host.last_received_at),
+        collector: report.map(|report| CollectorBody { metrics: own_figures(&report), version: report.host.collector }),
+        ledger: Ledger::of(&hours),
+        gaps: Gaps { items: gaps.iter().map(GapBody::from).collect(), next_cursor },
+    }))
 }
 
 /// The range that is asked for, the last day by default. The hours of the ledger are all that touch it.
@@ -242,100 +255,30 @@ async fn read_hosts(connection: &mut Connection, rows: Vec<HostRow>) -> Result<V
 }
 
 impl HostOfPipeline {
-    fn to_json(&self, missing: Option<&Counts>, now: i64, lag_ms: i64) -> Value {
+    fn to_body(&self, missing: Option<&Counts>, now: i64, lag_ms: i64) -> PipelineHost {
         let figure = |name: &str| self.figures.get(name).copied().flatten();
-        let missing = missing.copied().unwrap_or_default();
         let oldest_unsent_at = match self.view.collector(now, lag_ms) {
             Collector::Sending(at) => Some(at),
             Collector::InTime | Collector::Silent(_) | Collector::Forgotten => None,
         };
-        json!({
-            "machine_id": self.machine_id.map(|id| id.to_string()),
-            "host_id": self.row.host_id,
-            "host_name": self.view.name,
-            "collector_version": self.version,
-            "newest_report_at": rfc3339(self.row.last_report_at),
-            "received_at": rfc3339(self.row.last_received_at),
-            "late_seconds": seconds(self.row.last_received_at - self.row.last_report_at),
-            "oldest_unsent_at": oldest_unsent_at.map(rfc3339),
-            "spool_bytes": figure("collector.spool.usage"),
-            "spool_reports": figure("collector.spool.reports"),
-            "missing": {
-                "thinned": missing.thinned, "dropped": missing.dropped, "damaged": missing.damaged, "lost": missing.lost,
-            },
-        })
+        PipelineHost {
+            machine_id: self.machine_id.map(|id| id.to_string()),
+            host_id: self.row.host_id.clone(),
+            host_name: self.view.name.clone(),
+            collector_version: self.version.clone(),
+            newest_report_at: rfc3339(self.row.last_report_at),
+            received_at: rfc3339(self.row.last_received_at),
+            late_seconds: seconds(self.row.last_received_at - self.row.last_report_at),
+            oldest_unsent_at: oldest_unsent_at.map(rfc3339),
+            spool_bytes: figure("collector.spool.usage"),
+            spool_reports: figure("collector.spool.reports"),
+            missing: missing.copied().unwrap_or_default().into(),
+        }
     }
 }
 
 fn own_figures(report: &HostReport) -> BTreeMap<String, Option<f64>> {
     report.metrics.iter().filter(|(name, _)| name.starts_with(COLLECTOR)).map(|(name, value)| (name.clone(), *value)).collect()
-}
-
-fn ledger(hours: &[(i64, Counts)]) -> Value {
-    let mut totals = Counts::default();
-    for (_, counts) in hours {
-        totals += *counts;
-    }
-    let hour = |(hour_at, counts): &(i64, Counts)| {
-        let mut line = counted(counts);
-        line["hour_at"] = rfc3339(*hour_at).into();
-        line
-    };
-    json!({"totals": counted(&totals), "hours": hours.iter().map(hour).collect::<Vec<_>>()})
-}
-
-fn counted(counts: &Counts) -> Value {
-    let mut line = json!(counts);
-    line["expected"] = counts.expected().into();
-    line
-}
-
-fn partition(row: &PartitionRow, now: i64) -> Value {
-    json!({
-        "topic": row.topic,
-        "partition": row.partition,
-        "consumer_group": row.group,
-        "consumer": row.consumer,
-        "consumer_version": row.version,
-        "position": row.position,
-        "end_offset": row.end_offset,
-        "lag_records": pipeline::lag_records(row),
-        "lag_seconds": pipeline::lag_ms(row).map(seconds),
-        "heard_at": rfc3339(row.heard_at),
-        "is_stale": now - row.heard_at > pipeline::CONSUMER_SILENT_MS,
-    })
-}
-
-fn skipped_range(row: &SkippedRow) -> Value {
-    json!({
-        "topic": row.topic,
-        "partition": row.partition,
-        "from_offset": row.from_offset,
-        "to_offset": row.to_offset,
-        "detected_at": rfc3339(row.detected_at),
-    })
-}
-
-fn dead_letters_of(row: &DeadLettersRow) -> Value {
-    json!({"topic": row.topic, "records": row.records, "heard_at": rfc3339(row.heard_at)})
-}
-
-/// Where the numbers of the missing are not known, `from_seq` and `to_seq` are null.
-fn gap(gap: &Gap) -> Value {
-    let known = |seq: u64| (gap.to_seq > 0).then_some(seq);
-    json!({
-        "epoch": gap.epoch,
-        "from_seq": known(gap.from_seq),
-        "to_seq": known(gap.to_seq),
-        "from_at": rfc3339(gap.from_at),
-        "to_at": rfc3339(gap.to_at),
-        "missing": gap.missing(),
-        "thinned": gap.removed.thinned,
-        "dropped": gap.removed.dropped,
-        "damaged": gap.removed.damaged,
-        "lost": gap.lost,
-        "detected_at": rfc3339(gap.detected_at),
-    })
 }
 
 fn cursor(gap: &Gap) -> Option<String> {
@@ -345,8 +288,4 @@ fn cursor(gap: &Gap) -> Option<String> {
 fn parse_cursor(text: &str) -> Result<(i64, i64), Problem> {
     let parts = text.split_once('.').and_then(|(to_at, id)| Some((to_at.parse().ok()?, id.parse().ok()?)));
     parts.ok_or_else(|| Problem::bad_request(format!("cursor: \"{text}\" is not one of ours")))
-}
-
-fn seconds(ms: i64) -> f64 {
-    ms as f64 / 1_000.0
 }

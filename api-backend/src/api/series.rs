@@ -10,9 +10,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
 
 use super::export::{self, harmless};
-use super::extract::{Params, Part, id};
+use super::extract::{Params, Part, id, words};
 use super::range::Range;
 use super::{App, Problem};
 use crate::history::{self, Detail, POINTS_MAX, Series, SeriesQuery};
@@ -33,8 +34,9 @@ const KEPT_SECONDS: u32 = 300;
 /// A range that ended no longer ago reaches into the present: every report changes the answer, so that a tag would never be met again.
 const PRESENT_MS: i64 = 60_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct SeriesParams {
     /// One id, or several separated by commas; not where the path names the machine.
     machine_id: Option<String>,
@@ -47,6 +49,9 @@ pub(super) struct SeriesParams {
     max_points: Option<i64>,
 }
 
+/// Series of one machine, as columns; as CSV with `Accept: text/csv`.
+#[utoipa::path(get, path = "/machines/{id}/series", tag = "metrics", params(("id" = String, Path), SeriesParams),
+    responses((status = 200, body = Answer)))]
 pub(super) async fn list_series(
     State(app): State<App>,
     Part(machine): Part,
@@ -59,6 +64,8 @@ pub(super) async fn list_series(
     answer(app, &[&machine], &headers, &params).await
 }
 
+/// Series of several machines, as columns; as CSV with `Accept: text/csv`.
+#[utoipa::path(get, path = "/series", tag = "metrics", params(SeriesParams), responses((status = 200, body = Answer)))]
 pub(super) async fn list_series_of_several(
     State(app): State<App>,
     headers: HeaderMap,
@@ -116,23 +123,29 @@ async fn answer(app: App, machines: &[&str], headers: &HeaderMap, params: &Serie
     Ok((cached, tagged, Json(Answer { series })).into_response())
 }
 
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, ToSchema)]
+#[schema(as = SeriesAnswer)]
+pub(super) struct Answer {
     series: Vec<OfMachine>,
 }
 
 /// A series as it is sent. Numbers are most of the work of an answer, so columns that are the same are written once: they are where each
 /// point is one sample.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Series)]
 struct OfMachine {
     machine_id: String,
     metric: String,
     unit: Option<&'static str>,
     device: Option<String>,
     resolution_ms: i64,
+    /// Unix ms, rising.
     t: Vec<i64>,
+    #[schema(value_type = Vec<f64>)]
     min: Box<RawValue>,
+    #[schema(value_type = Vec<f64>)]
     avg: Box<RawValue>,
+    #[schema(value_type = Vec<f64>)]
     max: Box<RawValue>,
 }
 
@@ -222,13 +235,4 @@ fn csv_rows(machine: &MachineRow, series: &Series) -> impl Iterator<Item = Vec<S
             series.max[index].to_string(),
         ]
     })
-}
-
-/// The words of a list that is separated by commas.
-fn words<'a>(what: &str, text: &'a str, limit: usize) -> Result<Vec<&'a str>, Problem> {
-    let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
-    if words.is_empty() || words.len() > limit {
-        return Err(Problem::bad_request(format!("{what} names 1 to {limit}, separated by commas")));
-    }
-    Ok(words)
 }

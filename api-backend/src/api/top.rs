@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wire_model::catalog;
 
 use super::extract::{Params, limit, word};
@@ -24,14 +24,17 @@ const LOOK_UP: usize = 20;
 /// A host that is silent for longer has no value now.
 const NOW_MS: i64 = 60_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct TopParams {
     metric: String,
     kind: Option<String>,
     /// Which value decides over a range: `avg` (default), `max` or `min`.
+    #[param(inline)]
     by: Option<By>,
     /// `greatest` (default) or `least` first.
+    #[param(inline)]
     order: Option<Order>,
     from: Option<String>,
     to: Option<String>,
@@ -39,7 +42,7 @@ pub(super) struct TopParams {
     limit: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum By {
     Min,
@@ -48,7 +51,7 @@ enum By {
     Max,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Order {
     #[default]
@@ -56,7 +59,37 @@ enum Order {
     Least,
 }
 
-pub(super) async fn list_top(State(app): State<App>, Params(params): Params<TopParams>) -> Result<Json<Value>, Problem> {
+/// The greatest values of a metric.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Top)]
+pub(super) struct TopBody {
+    metric: String,
+    unit: Option<&'static str>,
+    /// Absent when it is about now.
+    #[schema(format = DateTime)]
+    from: Option<String>,
+    #[schema(format = DateTime)]
+    to: Option<String>,
+    items: Vec<TopItem>,
+}
+
+/// A machine, or a device of one.
+#[derive(Serialize, ToSchema)]
+struct TopItem {
+    machine_id: String,
+    machine_name: String,
+    #[schema(inline)]
+    kind: Kind,
+    host_id: Option<String>,
+    device: Option<String>,
+    min: f64,
+    avg: f64,
+    max: f64,
+}
+
+/// The machines with the greatest values of a metric, now or over a range.
+#[utoipa::path(get, path = "/top", tag = "metrics", params(TopParams), responses((status = 200, body = TopBody)))]
+pub(super) async fn list_top(State(app): State<App>, Params(params): Params<TopParams>) -> Result<Json<TopBody>, Problem> {
     let limit = limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let kind: Option<Kind> = word("kind", params.kind.as_deref())?;
     let range = Range::parse(&app, params.from.as_deref(), params.to.as_deref(), params.tz.as_deref())?;
@@ -75,17 +108,22 @@ pub(super) async fn list_top(State(app): State<App>, Params(params): Params<TopP
     let sign = if params.order.unwrap_or_default() == Order::Least { 1.0 } else { -1.0 };
     top.sort_by(|one, other| (sign * value(one)).total_cmp(&(sign * value(other))).then_with(|| one.device.cmp(&other.device)));
     let items = describe(&mut snapshot, &top, kind, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
-    Ok(Json(json!({
-        "metric": params.metric,
-        "unit": catalog::find(&params.metric).map(|metric| metric.unit),
-        "from": ends.map(|(from, _)| rfc3339(from)),
-        "to": ends.map(|(_, to)| rfc3339(to)),
-        "items": items,
-    })))
+    Ok(Json(TopBody {
+        unit: catalog::find(&params.metric).map(|metric| metric.unit),
+        metric: params.metric,
+        from: ends.map(|(from, _)| rfc3339(from)),
+        to: ends.map(|(_, to)| rfc3339(to)),
+        items,
+    }))
 }
 
 /// The first of those that are of the kind and still known.
-async fn describe(connection: &mut Connection, top: &[Top], kind: Option<Kind>, limit: usize) -> Result<Vec<Value>, StoreError> {
+async fn describe(
+    connection: &mut Connection,
+    top: &[Top],
+    kind: Option<Kind>,
+    limit: usize,
+) -> Result<Vec<TopItem>, StoreError> {
     let mut found = Vec::new();
     for top in top.chunks(limit.max(LOOK_UP)) {
         let machines = find(connection, top).await?;
@@ -98,17 +136,15 @@ async fn describe(connection: &mut Connection, top: &[Top], kind: Option<Kind>, 
     found.truncate(limit);
     let keys: BTreeSet<i64> = found.iter().map(|(_, machine)| machine.host_key).collect();
     let hosts: HashMap<_, _> = store::hosts::ids(connection, &keys.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
-    let item = |(Top { device, values: [min, avg, max], .. }, machine): &(&Top, MachineRow)| {
-        json!({
-            "machine_id": machine.machine_id.to_string(),
-            "machine_name": machine.name,
-            "kind": machine.kind,
-            "host_id": hosts.get(&machine.host_key),
-            "device": device,
-            "min": min,
-            "avg": avg,
-            "max": max,
-        })
+    let item = |(Top { device, values: [min, avg, max], .. }, machine): &(&Top, MachineRow)| TopItem {
+        machine_id: machine.machine_id.to_string(),
+        machine_name: machine.name.clone(),
+        kind: machine.kind,
+        host_id: hosts.get(&machine.host_key).cloned(),
+        device: device.clone(),
+        min: *min,
+        avg: *avg,
+        max: *max,
     };
     Ok(found.iter().map(item).collect())
 }

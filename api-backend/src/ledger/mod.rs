@@ -11,6 +11,7 @@ mod gap;
 use std::ops::{AddAssign, SubAssign};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use wire_model::{Removed, ReportId};
 
 pub use account::{Account, EPOCH_JUMP_MAX, REJECTED_JUMP_MAX, SEQ_JUMP_MAX};
@@ -25,7 +26,7 @@ pub fn hour_of(at: i64) -> i64 {
 }
 
 /// Reports of one hour, or a change of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Counts {
     /// In the database.
     pub stored: i64,

@@ -3,6 +3,7 @@
 //! The table is the truth and the channels are only its fast lane: a follower that falls behind reads the table again, and so
 //! events that another backend appended reach the followers of this one.
 
+pub mod brief;
 mod values;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::store::counters::{self, Counter};
 use crate::store::events::{self, Event};
 use crate::store::{self, Result, Store};
 
-pub use values::{MachineValues, follow_values};
+pub use values::{MachineValues, Newest, follow_values};
 
 /// Events kept for followers that are a little behind.
 const EVENTS_BUFFERED: usize = 1_024;
@@ -34,7 +35,7 @@ pub const PAGE: i64 = 500;
 pub struct Live {
     wake: Arc<Notify>,
     events: broadcast::Sender<Arc<Event>>,
-    values: broadcast::Sender<Arc<Vec<MachineValues>>>,
+    values: broadcast::Sender<Arc<Newest>>,
 }
 
 impl Default for Live {
@@ -59,7 +60,7 @@ impl Live {
     }
 
     /// Newest values of the machines whose hosts reported, once a second.
-    pub fn values(&self) -> broadcast::Receiver<Arc<Vec<MachineValues>>> {
+    pub fn values(&self) -> broadcast::Receiver<Arc<Newest>> {
         self.values.subscribe()
     }
 }

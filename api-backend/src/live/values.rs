@@ -8,11 +8,13 @@ use serde::Serialize;
 use service_runtime::Shutdown;
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
+use wire_model::Cell;
 
+use super::brief::Briefs;
 use super::{Live, READ_TIMEOUT};
 use crate::history::newest_reports;
 use crate::store::{self, Store};
-use crate::thresholds::{Kind, machine_readings};
+use crate::thresholds::{Kind, MachineReadings, machine_readings};
 use crate::time;
 use crate::violation::as_text;
 
@@ -35,6 +37,20 @@ pub struct MachineValues {
     pub at: i64,
     /// Values of the machine itself by metric.
     pub latest: BTreeMap<String, f64>,
+    /// A host's devices: by table, rows of column and cell.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub devices: BTreeMap<String, Vec<BTreeMap<String, Cell>>>,
+}
+
+/// What some machines said last, in the forms in which followers want it.
+#[derive(Clone, Debug)]
+pub struct Newest {
+    /// All values, machine by machine.
+    pub machines: Vec<MachineValues>,
+    /// [`Briefs`] of those that are hosts, as JSON.
+    pub hosts: Option<String>,
+    /// [`Briefs`] of those that are containers, as JSON.
+    pub containers: Option<String>,
 }
 
 /// Looks once a second which hosts reported, as long as somebody follows.
@@ -63,29 +79,48 @@ async fn round(store: &Store, live: &Live, seen: &mut HashMap<i64, i64>) -> stor
     hosts.retain(|host| seen.insert(host.host_key, host.last_report_at) != Some(host.last_report_at));
     for hosts in hosts.chunks(HOSTS_AT_ONCE) {
         let keys: Vec<i64> = hosts.iter().map(|host| host.host_key).collect();
-        let mut reports = newest_reports(&mut connection, &keys).await?;
+        let reports = newest_reports(&mut connection, &keys).await?;
         let machines = store::machines::present(&mut connection, &keys).await?;
         let ids: HashMap<(i64, Kind, &str), i64> = machines
             .iter()
             .map(|machine| ((machine.host_key, machine.kind, machine.identity.as_str()), machine.machine_id))
             .collect();
-        let mut values = Vec::new();
+        let mut said = Vec::new();
         for host in hosts {
-            let Some(report) = reports.remove(&host.host_key) else { continue };
-            for readings in machine_readings(&report) {
+            let Some(report) = reports.get(&host.host_key) else { continue };
+            for readings in machine_readings(report) {
                 let Some(machine_id) = ids.get(&(host.host_key, readings.kind, readings.identity.as_str())) else { continue };
-                values.push(MachineValues {
-                    machine_id: *machine_id,
-                    host_id: host.host_id.clone(),
-                    at: report.at,
-                    latest: readings.values().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-                });
+                said.push((*machine_id, host.host_id.as_str(), report.at, readings));
             }
         }
-        for values in values.chunks(MACHINES_AT_ONCE) {
+        for said in said.chunks(MACHINES_AT_ONCE) {
             // an error means that nobody listens any more
-            drop(live.values.send(Arc::new(values.to_vec())));
+            drop(live.values.send(Arc::new(newest(said))));
         }
     }
     Ok(())
+}
+
+/// Of machines with their ids, their hosts' own ids and the times of their reports.
+fn newest(said: &[(i64, &str, i64, MachineReadings<'_>)]) -> Newest {
+    let (mut hosts, mut containers) = (Briefs::new(Kind::Host), Briefs::new(Kind::Container));
+    let mut machines = Vec::new();
+    for (machine_id, host_id, at, readings) in said {
+        let briefs = if readings.kind == Kind::Host { &mut hosts } else { &mut containers };
+        briefs.push(*machine_id, *at, readings);
+        machines.push(values(*machine_id, host_id, *at, readings));
+    }
+    Newest { machines, hosts: hosts.to_json(), containers: containers.to_json() }
+}
+
+fn values(machine_id: i64, host_id: &str, at: i64, readings: &MachineReadings<'_>) -> MachineValues {
+    let row = |row: BTreeMap<&str, &Cell>| row.into_iter().map(|(name, cell)| (name.to_owned(), cell.clone())).collect();
+    let rows = |rows: Vec<_>| rows.into_iter().map(row).collect();
+    MachineValues {
+        machine_id,
+        host_id: host_id.to_owned(),
+        at,
+        latest: readings.values().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        devices: readings.devices().into_iter().map(|(table, devices)| (table.to_owned(), rows(devices))).collect(),
+    }
 }

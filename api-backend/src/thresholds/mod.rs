@@ -19,6 +19,7 @@ mod window;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use container_state::{ContainerState, EngineState, Health, RESTARTS_MAX};
 pub use plan::{Plan, Source, Step};
@@ -42,7 +43,7 @@ pub const SCOPE_LABELS: usize = 8;
 pub const NOTE_CHARS: usize = 1_000;
 
 /// What a machine is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A host.
