@@ -32,6 +32,8 @@ const HEAD: [&str; 8] = ["id", "name", "host_id", "status", "interval_ms", "labe
 pub(super) struct FleetParams {
     #[param(inline)]
     kind: Kind,
+    /// Only machines of this host.
+    host_id: Option<String>,
     cursor: Option<String>,
     limit: Option<i64>,
 }
@@ -58,7 +60,7 @@ pub(super) async fn list_fleet(State(app): State<App>, Params(params): Params<Fl
     let now = now_ms();
     let mut connection = app.store.read().await?;
     // those that are gone are listed by their machine.down alone
-    let filter = MachineFilter { kind: Some(params.kind), host_id: None, gone_since: Some(i64::MAX) };
+    let filter = MachineFilter { kind: Some(params.kind), host_id: params.host_id, gone_since: Some(i64::MAX) };
     let machines = store::machines::list(&mut connection, &filter, after, limit).await?;
     let next_cursor = (machines.len() as i64 == limit).then(|| machines.last().map(|last| last.machine_id.to_string())).flatten();
     let rows = rows(&mut connection, params.kind, &machines, now).await?;

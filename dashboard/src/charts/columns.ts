@@ -1,0 +1,105 @@
+// Series as columns for a chart: side by side over one time axis, with gaps, stacked, and going on with what comes live. Pure.
+
+import type { Series } from "../api/client.ts";
+
+export type Column = (number | null)[];
+
+/** Columns over one rising time axis, Unix ms. */
+export interface Table {
+  t: number[];
+  columns: { avg: Column; min: Column; max: Column }[];
+}
+
+/** A host is called down after so long, and at least after three intervals: a chart breaks its lines there. */
+const SILENCE_MS = 10_000;
+
+export function gapMs(resolutionMs: number, intervalMs: number): number {
+  return Math.max(2.5 * resolutionMs, 3 * intervalMs, SILENCE_MS);
+}
+
+function times(series: readonly Series[]): number[] {
+  const [first, ...others] = series;
+  if (!first) return [];
+  const isSame = (other: Series) => other.t.length === first.t.length && other.t[0] === first.t[0] && other.t.at(-1) === first.t.at(-1);
+  if (others.every(isSame)) return first.t;
+  return [...new Set(series.flatMap((one) => one.t))].sort((one, other) => one - other);
+}
+
+/** Side by side. Where nothing was measured for longer than `gap`, a point without values breaks the lines. */
+export function table(series: readonly Series[], gap: number): Table {
+  const all = times(series);
+  const t: number[] = [];
+  const from: number[] = [];
+  for (const [index, at] of all.entries()) {
+    const before = all[index - 1];
+    if (before !== undefined && at - before > gap) {
+      t.push(before + 1);
+      from.push(-1);
+    }
+    t.push(at);
+    from.push(index);
+  }
+  const columns = series.map((one) => {
+    const isWhole = one.t.length === all.length;
+    const place = isWhole ? null : new Map(one.t.map((at, index) => [at, index]));
+    const pick = (values: readonly number[]) =>
+      from.map((index) => {
+        if (index < 0) return null;
+        const own = place ? place.get(all[index] as number) : index;
+        return own === undefined ? null : (values[own] ?? null);
+      });
+    const avg = pick(one.avg);
+    const isOne = one.min === one.avg || one.resolution_ms === 0;
+    return { avg, min: isOne ? avg : pick(one.min), max: isOne ? avg : pick(one.max) };
+  });
+  return { t, columns };
+}
+
+/** Each column on top of those before it; nothing stands on what is not there. */
+export function stack(columns: readonly Column[]): Column[] {
+  const sums: Column[] = [];
+  for (const column of columns) {
+    const below = sums.at(-1);
+    sums.push(column.map((value, index) => (value === null ? null : value + (below?.[index] ?? 0))));
+  }
+  return sums;
+}
+
+/** A sample that came live: a new point, or one more value in the newest one. */
+export function append(series: Series, at: number, value: number, intervalMs: number): void {
+  const last = series.t.length - 1;
+  const newest = series.t[last];
+  const width = series.resolution_ms;
+  if (newest !== undefined && at <= newest) return;
+  if (width > intervalMs) {
+    const start = Math.floor(at / width) * width;
+    if (newest !== undefined && start <= newest) {
+      const count = Math.floor((at - newest) / intervalMs) + 1;
+      const mean = series.avg[last] ?? value;
+      series.avg[last] = mean + (value - mean) / count;
+      series.min[last] = Math.min(series.min[last] ?? value, value);
+      series.max[last] = Math.max(series.max[last] ?? value, value);
+      return;
+    }
+    at = start;
+  }
+  series.t.push(at);
+  series.avg.push(value);
+  if (series.min !== series.avg) series.min.push(value);
+  if (series.max !== series.avg && series.max !== series.min) series.max.push(value);
+}
+
+/** Drops what is older, once that is much. */
+export function trim(series: Series, from: number): void {
+  const keep = series.t.findIndex((at) => at >= from);
+  if (keep < 200) return;
+  for (const column of new Set([series.t, series.min, series.avg, series.max])) column.splice(0, keep);
+}
+
+/** The axis' end for values up to `greatest`: the next number that reads well. */
+export function ceiling(greatest: number, steps: readonly number[] = [1, 2, 5, 10]): number {
+  if (!(greatest > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(greatest));
+  const step = steps.find((candidate) => candidate * power >= greatest) ?? 10;
+  return step * power;
+}

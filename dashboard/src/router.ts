@@ -1,0 +1,61 @@
+// Where the page is. Everything that a link should carry is in the URL: the view, its machine, range, filters and order.
+
+import { useCallback, useSyncExternalStore } from "react";
+
+export type View =
+  | { name: "hosts" }
+  | { name: "containers" }
+  | { name: "machine"; kind: "host" | "container"; id: string }
+  | { name: "violations" }
+  | { name: "thresholds" }
+  | { name: "pipeline" }
+  | { name: "nowhere" };
+
+/** Keep in step with the paths that the backend answers with the page (api/page.rs). */
+export function viewOf(path: string): View {
+  const [first = "", second, ...more] = path.replace(/^\/|\/$/g, "").split("/");
+  if (more.length > 0) return { name: "nowhere" };
+  if (second !== undefined && (first === "hosts" || first === "containers")) {
+    return { name: "machine", kind: first === "hosts" ? "host" : "container", id: decodeURIComponent(second) };
+  }
+  if (second !== undefined) return { name: "nowhere" };
+  if (first === "") return { name: "hosts" };
+  if (first === "containers" || first === "violations" || first === "thresholds" || first === "pipeline") return { name: first };
+  return { name: "nowhere" };
+}
+
+export function machinePath(kind: string, id: string): string {
+  return `/${kind === "host" ? "hosts" : "containers"}/${encodeURIComponent(id)}`;
+}
+
+const listeners = new Set<() => void>();
+const tell = () => listeners.forEach((listener) => listener());
+addEventListener("popstate", tell);
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function navigate(url: string, how: "push" | "replace" = "push"): void {
+  if (how === "push") history.pushState(null, "", url);
+  else history.replaceState(null, "", url);
+  tell();
+}
+
+export const usePath = () => useSyncExternalStore(subscribe, () => location.pathname);
+
+/** The query, and how to change some of it; an empty value takes a name out. */
+export function useQuery(): [URLSearchParams, (change: Record<string, string | null>, how?: "push" | "replace") => void] {
+  const search = useSyncExternalStore(subscribe, () => location.search);
+  const change = useCallback((words: Record<string, string | null>, how: "push" | "replace" = "push") => {
+    const query = new URLSearchParams(location.search);
+    for (const [name, value] of Object.entries(words)) {
+      if (value) query.set(name, value);
+      else query.delete(name);
+    }
+    const text = query.toString();
+    navigate(location.pathname + (text && `?${text}`), how);
+  }, []);
+  return [new URLSearchParams(search), change];
+}

@@ -1,0 +1,25 @@
+// Units of the metrics, read once.
+
+import { api } from "../api/client.ts";
+import { onLive } from "../live/live.ts";
+import { Store } from "./store.ts";
+
+export const units = new Store<ReadonlyMap<string, string>>(new Map());
+
+/** Of what is not in the catalog nothing is known but that it is a number. */
+export function unitOf(metric: string): string | null {
+  return units.get().get(metric) ?? null;
+}
+
+export function start(): void {
+  const end = onLive(() => {
+    api.catalog().then(
+      (catalog) => {
+        units.set(new Map(catalog.items.map((metric) => [metric.name, metric.unit])));
+        end();
+      },
+      // asked again when the stream is back
+      () => undefined,
+    );
+  });
+}
