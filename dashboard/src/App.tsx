@@ -65,6 +65,7 @@ export function App() {
         </p>
       )}
       <main id="main" tabIndex={-1} key={`${language} ${zone}`} className={state === "lost" ? "is-lost" : ""}>
+        {view.name !== "machine" && <h1 className="visually-hidden">{t(NAV.find(({ views }) => views.includes(view.name))?.title ?? "nav.fleet")}</h1>}
         <Fence key={JSON.stringify(view)}>
           <Guarded>
             <Shown view={view} />

@@ -5,6 +5,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import type { Severity } from "../api/client.ts";
+import { byUnit, onAxis } from "../format/numbers.ts";
 import { zone } from "../format/times.ts";
 import { theme, usePreferences } from "../state/preferences.ts";
 import { useStore } from "../state/store.ts";
@@ -48,7 +49,8 @@ interface Props {
   /** Unix ms. */
   from: number;
   to: number;
-  format: (value: number) => string;
+  /** Of the catalog. */
+  unit: string;
   /** The axis ends here at least, and here at most. */
   top?: number | undefined;
   limit?: number | undefined;
@@ -179,7 +181,7 @@ function options(latest: { current: Props }, legend: { current: HTMLElement | nu
     },
     axes: [
       { ...axis, space: 70, size: 24, values: (_, splits) => timeLabels(splits) },
-      { ...axis, space: 32, size: 62, values: (_, splits) => splits.map((value) => latest.current.format(Math.abs(value))) },
+      { ...axis, space: 30, size: 64, ...(isBinary(latest.current) && { incrs: BINARY }), values: (_, splits) => splits.map((value) => onAxis(latest.current.unit, Math.abs(value))) },
     ],
     hooks: {
       drawClear: [(chart) => drawStretches(chart, latest.current)],
@@ -203,10 +205,13 @@ function heights(props: Props, least: number | null, greatest: number | null): [
   let top = Math.max(greatest ?? 0, props.top ?? 0);
   // a threshold that is not far away is worth its place
   for (const rule of props.rules ?? []) if (rule.value > top && rule.value <= top * 2.5) top = rule.value * 1.02;
-  top = top > 0 ? ceiling(top) : bottom < 0 ? 0 : 1;
+  top = top > 0 ? ceiling(top, isBinary(props)) : bottom < 0 ? 0 : 1;
   if (props.limit !== undefined) top = Math.min(top, props.limit);
-  return [bottom < 0 ? -ceiling(-bottom) : 0, top];
+  return [bottom < 0 ? -ceiling(-bottom, isBinary(props)) : 0, top];
 }
+
+const BINARY = Array.from({ length: 50 }, (_, power) => 2 ** power);
+const isBinary = (props: Props) => props.unit.startsWith("By");
 
 const DAY_MS = 86_400_000;
 
@@ -285,6 +290,6 @@ function showValues(chart: uPlot, props: Props, legend: HTMLElement | null): voi
     const line = props.data.lines[Number(element.dataset.line)];
     const values = line?.shown ?? line?.values ?? [];
     const value = typeof cursor === "number" ? values[cursor] : values.findLast((value) => value !== null);
-    element.textContent = value === null || value === undefined ? "–" : props.format(Math.abs(value));
+    element.textContent = value === null || value === undefined ? "–" : byUnit(props.unit, Math.abs(value));
   }
 }

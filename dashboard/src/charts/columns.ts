@@ -96,10 +96,13 @@ export function trim(series: Series, from: number): void {
   for (const column of new Set([series.t, series.min, series.avg, series.max])) column.splice(0, keep);
 }
 
-/** The axis' end for values up to `greatest`: the next number that reads well. */
-export function ceiling(greatest: number, steps: readonly number[] = [1, 2, 5, 10]): number {
+/** The axis' end for values up to `greatest`: the next number that reads well, in tens or in powers of two. */
+export function ceiling(greatest: number, isBinary = false): number {
   if (!(greatest > 0)) return 1;
+  if (isBinary) {
+    const power = 2 ** Math.floor(Math.log2(greatest));
+    return [1, 1.25, 1.5, 2].map((step) => step * power).find((end) => end >= greatest) ?? 2 * power;
+  }
   const power = 10 ** Math.floor(Math.log10(greatest));
-  const step = steps.find((candidate) => candidate * power >= greatest) ?? 10;
-  return step * power;
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((end) => end >= greatest * 0.9999) ?? 10 * power;
 }

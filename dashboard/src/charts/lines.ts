@@ -39,7 +39,7 @@ export function chartData(all: readonly Series[], wish: Wish): ChartData {
       label: wish.label(one),
       color: colors[index] ?? 0,
       values: stacked?.[index] ?? side(column.avg),
-      filled: wish.isStacked || series.length <= 2,
+      filled: wish.isStacked || series.length === 1,
       ...bounds,
       ...(stacked && { shown: column.avg }),
     };

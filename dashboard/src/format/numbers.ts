@@ -18,7 +18,8 @@ function scaled(value: number, step: number, names: readonly string[], space: st
     rest /= step;
     index += 1;
   }
-  const digits = index === 0 && Math.abs(rest) >= 10 ? rest.toFixed(0) : short(rest);
+  const isWhole = Number.isInteger(rest) && (index === 0 || rest < 10);
+  const digits = isWhole || (index === 0 && Math.abs(rest) >= 10) ? rest.toFixed(0) : short(rest);
   return `${digits}${space}${names[index]}`.trim();
 }
 
@@ -63,6 +64,13 @@ export function byUnit(unit: string | null | undefined, value: number | null | u
     default:
       return unit?.endsWith("/s") ? `${count(value)}/s` : count(value);
   }
+}
+
+/** The same for the labels of an axis, which are round numbers. */
+export function onAxis(unit: string | null | undefined, value: number): string {
+  if (unit === "1") return `${Number((value * 100).toPrecision(3))} %`;
+  if (unit === "{cpu}") return String(Number(value.toPrecision(3)));
+  return byUnit(unit, value).replace(/\.0+(?=\D|$)/, "");
 }
 
 /** Seconds as `3 d 4 h`: the two greatest parts. */

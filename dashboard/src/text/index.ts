@@ -2,13 +2,10 @@
 
 import { getPreferences, languageOf } from "../state/preferences.ts";
 import { en, type Key } from "./en.ts";
+import { fill } from "./fill.ts";
 import { ko } from "./ko.ts";
 
 export type { Key };
-
-export function fill(text: string, words: Record<string, string | number>): string {
-  return text.replace(/\{(\w+)\}/g, (all, name: string) => String(words[name] ?? all));
-}
 
 export function t(key: Key, words: Record<string, string | number> = {}): string {
   const texts: Record<Key, string> = languageOf(getPreferences().language) === "ko" ? ko : en;

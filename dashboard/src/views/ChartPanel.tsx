@@ -62,7 +62,7 @@ export function ChartPanel({ machineId, intervalMs, entry, range, rules, violati
           data={data}
           from={from}
           to={to}
-          format={(value) => byUnit(entry.unit, value)}
+          unit={entry.unit}
           limit={entry.limit}
           rules={lines}
           stretches={stretches}

@@ -5,7 +5,8 @@ import { memo, useCallback, useEffect, useMemo, useRef, useState, type CSSProper
 import type { Kind, Status, Violation } from "../api/client.ts";
 import { StatusMark } from "../components/Marks.tsx";
 import { Link } from "../components/Link.tsx";
-import { Rows, type Window } from "../components/Rows.tsx";
+import { Rows } from "../components/Rows.tsx";
+import type { Window } from "../components/window.ts";
 import { percent } from "../format/numbers.ts";
 import { machinePath, useQuery } from "../router.ts";
 import { fleets, type FleetStore, type Row } from "../state/fleet.ts";
@@ -113,7 +114,7 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
       <div onPointerEnter={() => (isHeld.current = true)} onPointerLeave={() => (isHeld.current = false)} onFocus={() => (isHeld.current = true)} onBlur={() => (isHeld.current = false)} role="presentation">
         <Rows
           count={lines.length}
-          rowPx={isNarrow ? 68 : 38}
+          rowPx={isNarrow ? 68 : 35}
           scroller={scroller}
           onWindow={show}
           row={(index) => {
