@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const TARGET = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
 const DEADLINE_MS = 30_000;
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer().once("error", reject).listen(0, "127.0.0.1", () => {
       const { port } = server.address();
@@ -35,6 +35,7 @@ export class Standalone {
     standalone.port = port ?? (await freePort());
     standalone.folder = folder;
     standalone.token = settings.API_TOKEN;
+    standalone.adminAddress = settings.ADMIN_LISTEN_ADDR;
     const log = openSync(join(folder, "log"), "a");
     standalone.process = spawn(join(TARGET, "debug/standalone"), [], {
       cwd: folder,
@@ -57,6 +58,21 @@ export class Standalone {
     const response = await fetch(`${this.url}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.status === 204 ? null : response.json();
+  }
+
+  /** Stores reports as a consumer would. */
+  async ingest(reports) {
+    const records = reports.map((report, index) => ({ offset: index, report }));
+    const body = JSON.stringify({ topic: "page-test", partition: 0, records });
+    const response = await fetch(`${this.url}/api/v1/ingest`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    const receipt = await response.json();
+    if (!response.ok || receipt.rejected.length > 0) throw new Error(`ingest: ${response.status} ${JSON.stringify(receipt)}`);
+  }
+
+  /** A figure of the program itself; needs `ADMIN_LISTEN_ADDR`. */
+  async figure(name) {
+    const text = await (await fetch(`http://${this.adminAddress}/metrics`)).text();
+    return Number(text.match(new RegExp(`^${name}(?:\\{.*\\})? (.*)$`, "m"))?.[1] ?? 0);
   }
 
   get(path) {

@@ -6,6 +6,7 @@ import { api, Failure, type InForce, type Kind, type Machine, type Violation } f
 import { Link } from "../components/Link.tsx";
 import { SeverityMark, StatusMark } from "../components/Marks.tsx";
 import { Panel } from "../components/Panel.tsx";
+import { Scrolls } from "../components/Scrolls.tsx";
 import { RangePicker } from "../components/RangePicker.tsx";
 import { bytes, duration, percent, plain, rate } from "../format/numbers.ts";
 import { dateAndTime, day } from "../format/times.ts";
@@ -222,6 +223,7 @@ function Containers({ hostId, scroller }: { hostId: string; scroller: () => HTML
 
 function Rules({ rules }: { rules: readonly InForce[] }) {
   return (
+    <Scrolls label={t("machine.thresholds")}>
     <table>
       <tbody>
         {rules.map((rule) => (
@@ -238,6 +240,7 @@ function Rules({ rules }: { rules: readonly InForce[] }) {
         ))}
       </tbody>
     </table>
+    </Scrolls>
   );
 }
 

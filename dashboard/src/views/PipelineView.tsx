@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "react";
 import { api, type Pipeline } from "../api/client.ts";
 import { Link } from "../components/Link.tsx";
 import { Panel } from "../components/Panel.tsx";
+import { Scrolls } from "../components/Scrolls.tsx";
 import { bytes, count, duration } from "../format/numbers.ts";
 import { dateAndTime, minute } from "../format/times.ts";
 import { on, want } from "../live/live.ts";
@@ -170,7 +171,7 @@ function LedgerPanel({ pipeline }: { pipeline: Pipeline }) {
 function CollectorsPanel({ pipeline }: { pipeline: Pipeline }) {
   return (
     <Panel title={t("pipeline.collectorsTable")} isEmpty={pipeline.hosts.length === 0}>
-      <div className="scrolls">
+      <Scrolls label={t("nav.pipeline")}>
         <table>
           <thead>
             <tr>
@@ -200,7 +201,7 @@ function CollectorsPanel({ pipeline }: { pipeline: Pipeline }) {
             })}
           </tbody>
         </table>
-      </div>
+      </Scrolls>
     </Panel>
   );
 }
@@ -208,7 +209,7 @@ function CollectorsPanel({ pipeline }: { pipeline: Pipeline }) {
 function ConsumersPanel({ pipeline }: { pipeline: Pipeline }) {
   return (
     <Panel title={t("pipeline.consumersTable")} isEmpty={pipeline.partitions.length === 0}>
-      <div className="scrolls">
+      <Scrolls label={t("nav.pipeline")}>
         <table>
           <thead>
             <tr>
@@ -237,7 +238,7 @@ function ConsumersPanel({ pipeline }: { pipeline: Pipeline }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scrolls>
     </Panel>
   );
 }

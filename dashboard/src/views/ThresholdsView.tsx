@@ -3,6 +3,7 @@
 import { api, type Threshold } from "../api/client.ts";
 import { SeverityMark } from "../components/Marks.tsx";
 import { Panel } from "../components/Panel.tsx";
+import { Scrolls } from "../components/Scrolls.tsx";
 import { useResource } from "../state/resource.ts";
 import { t } from "../text/index.ts";
 import { condition, scope, valueText } from "./threshold-text.ts";
@@ -13,7 +14,7 @@ export function ThresholdsView() {
   return (
     <div className="view">
       <Panel title={t("nav.thresholds")} resource={resource} isEmpty={rules.length === 0} empty={t("thresholds.none")} aside={<span className="count">{rules.length}</span>}>
-        <div className="scrolls">
+        <Scrolls label={t("nav.thresholds")}>
           <table>
             <thead>
               <tr>
@@ -44,7 +45,7 @@ export function ThresholdsView() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scrolls>
       </Panel>
     </div>
   );

@@ -3,6 +3,7 @@
 import type { Violation } from "../api/client.ts";
 import { Link } from "../components/Link.tsx";
 import { SeverityMark } from "../components/Marks.tsx";
+import { Scrolls } from "../components/Scrolls.tsx";
 import { duration } from "../format/numbers.ts";
 import { dateAndTime } from "../format/times.ts";
 import { now } from "../live/live.ts";
@@ -24,7 +25,7 @@ function around(violation: Violation): string {
 
 export function ViolationTable({ violations, hidesMachine = false }: { violations: readonly Violation[]; hidesMachine?: boolean }) {
   return (
-    <div className="scrolls">
+    <Scrolls label={t("nav.violations")}>
       <table className="violations">
         <thead>
           <tr>
@@ -68,6 +69,6 @@ export function ViolationTable({ violations, hidesMachine = false }: { violation
           })}
         </tbody>
       </table>
-    </div>
+    </Scrolls>
   );
 }

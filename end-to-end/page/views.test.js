@@ -1,0 +1,96 @@
+// Every view in both colours, on a desk and in a hand: without faults, without serious barriers, and without scrolling sideways.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+
+import { context, DESKTOP, launch, open, PHONE, picture } from "./browser.js";
+import { report } from "./reports.js";
+import { Standalone, until } from "./standalone.js";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let browser, standalone, views;
+
+before(async () => {
+  browser = await launch();
+  standalone = await Standalone.start();
+  const hosts = ["db-01", "db-02", "web-01", "web-02", "cache-01"];
+  const now = Date.now();
+  const containers = ["shop-web-1", "shop-api-1"].map((name) => ({ name, labels: { "com.docker.compose.project": "shop" } }));
+  const round = (seq, at) => {
+    const cpu = 0.5 + 0.45 * Math.sin(seq / 9);
+    return hosts.map((id, index) => report(id, at, { labels: { rack: `r${index % 2}` }, containers, cpu: (cpu * (index + 1)) / 5, seq }));
+  };
+  for (let seq = 1; seq <= 60; seq++) await standalone.ingest(round(seq, now - (60 - seq) * 10_000));
+  await standalone.call("POST", "/thresholds", { scope: { kind: "host" }, metric: "system.cpu.load_average.1m", direction: "above", value: 1, recovery_value: 1, for_seconds: 0, severity: "critical" });
+  await standalone.ingest(round(61, now + 1_000));
+  const [host] = (await standalone.get("/machines?kind=host&host_id=db-02")).items;
+  const [container] = (await standalone.get("/machines?kind=container&host_id=db-02")).items;
+  views = {
+    fleet: ["/", ".machines .row .severity"],
+    groups: ["/?group=rack&sort=-cpu", ".machines .row.group"],
+    containers: ["/containers", ".machines .row"],
+    host: [`/hosts/${host.id}?range=15m`, ".chart-panel.cpu .u-over"],
+    container: [`/containers/${container.id}?range=15m`, ".chart-panel.cpu .u-over"],
+    violations: ["/violations", "table.violations"],
+    thresholds: ["/thresholds", "tbody tr"],
+    pipeline: ["/pipeline", ".hop"],
+    nowhere: ["/hosts/999999", ".nothing a"],
+  };
+});
+after(async () => {
+  await browser.close();
+  await standalone.stop();
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  for (const [device, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+    test(`all views, ${colorScheme}, ${device}`, async () => {
+      for (const [name, [path, wanted]] of Object.entries(views)) {
+        const made = await context(browser, { colorScheme, viewport, bypassCSP: false });
+        const page = await open(made, standalone.url + path);
+        await page.locator(wanted).first().waitFor();
+        await page.locator(".stream.live").waitFor();
+        // charts further down are read when they come into view
+        const isLoading = () => [...document.querySelectorAll(".loading")].some((element) => element.getBoundingClientRect().top < innerHeight);
+        await until(`${name}: all of it`, async () => !(await page.evaluate(isLoading)));
+        await picture(page, `${name}-${colorScheme}-${device}`);
+        const widths = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+        assert.ok(widths[0] <= widths[1], `${name} is ${widths[0]} px wide on ${widths[1]} px`);
+        // past the policy of the page, as an extension would be
+        const found = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ["violations"] })`);
+        const serious = found.violations.filter((fault) => ["serious", "critical"].includes(fault.impact));
+        const told = serious.map((fault) => `${fault.id}: ${fault.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+        assert.deepEqual(told, [], `${name} ${colorScheme} ${device}`);
+        const expected = name === "nowhere" ? made.faults.filter((fault) => !fault.includes("404")) : made.faults;
+        assert.deepEqual(expected, [], name);
+        await made.close();
+      }
+    });
+  }
+}
+
+test("files are compressed, kept for long, and nothing else is asked of anybody", async () => {
+  const made = await context(browser);
+  const page = await made.newPage();
+  const asked = [];
+  page.on("response", (response) => asked.push(response));
+  await page.goto(standalone.url);
+  await page.locator(".machines .row").first().waitFor();
+  const scripts = asked.filter((response) => /\/assets\/.*\.(js|css)$/.test(response.url()));
+  assert.ok(scripts.length >= 2);
+  for (const response of scripts) {
+    const headers = await response.allHeaders();
+    assert.equal(headers["content-encoding"], "gzip", response.url());
+    assert.match(headers["cache-control"], /immutable/);
+    assert.match(headers["content-security-policy"], /script-src 'self'/);
+  }
+  const index = await fetch(standalone.url);
+  assert.equal(index.headers.get("cache-control"), "no-cache");
+  const again = await fetch(standalone.url, { headers: { "If-None-Match": index.headers.get("etag") } });
+  assert.equal(again.status, 304);
+  assert.deepEqual(asked.filter((response) => !response.url().startsWith(standalone.url) && !response.url().startsWith("data:")).map((response) => response.url()), []);
+  for (const path of ["/api/v1/nothing", "/api/nothing", "/nothing", "/assets/nothing.js", "/hosts/1/2"]) assert.equal((await fetch(standalone.url + path)).status, 404, path);
+  await made.close();
+});
