@@ -1,6 +1,14 @@
 # One build, one target per service: docker build --target collector .
 # Targets: collector, consumer, api-backend, standalone, loadgen.
 
+# The page
+FROM node:22-bookworm-slim AS page
+WORKDIR /source/dashboard
+COPY dashboard/package.json dashboard/package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+COPY dashboard .
+RUN npm run build
+
 FROM rust:1.95-bookworm AS sources
 # librdkafka, SQLite and zstd are built from source; the rest of this list is in the base image, and named so that any Debian will do
 RUN apt-get update \
@@ -20,10 +28,12 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --locked --release --workspace --bin consumer && install -D target/release/consumer /out/consumer
 
 FROM sources AS build-api-backend
+COPY --from=page /source/dashboard/dist dashboard/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target,sharing=locked \
     cargo build --locked --release --workspace --bin api-backend && install -D target/release/api-backend /out/api-backend
 
 FROM sources AS build-standalone
+COPY --from=page /source/dashboard/dist dashboard/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target,sharing=locked \
     cargo build --locked --release --workspace --bin standalone && install -D target/release/standalone /out/standalone
 

@@ -25,6 +25,8 @@ export function viewOf(path: string): View {
 }
 
 export function machinePath(kind: string, id: string): string {
+  // the pipeline is watched like a machine
+  if (kind === "pipeline") return "/pipeline";
   return `/${kind === "host" ? "hosts" : "containers"}/${encodeURIComponent(id)}`;
 }
 

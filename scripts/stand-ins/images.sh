@@ -37,6 +37,16 @@ overlay_rust() { # FOLDER
   done
 }
 
+# The Node.js of this machine where the image node has its own.
+overlay_node() { # FOLDER
+  local prefix target=$1/usr/local
+  prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
+  rm -rf "$1" && mkdir -p "$target"/{bin,lib/node_modules}
+  cp "$prefix/bin/node" "$target/bin"
+  cp --archive "$(npm root --global)/npm" "$target/lib/node_modules"
+  ln -s ../lib/node_modules/npm/bin/npm-cli.js "$target/bin/npm"
+}
+
 # Cargo's settings of this machine that stand in its environment; tokens stay out.
 cargo_environment() {
   env | sed -n 's/^\(CARGO_\(HTTP\|NET\|SOURCE\|REGISTRIES\|REGISTRY\)_[A-Z0-9_]*\|[a-zA-Z]*_proxy\|[A-Z]*_PROXY\|SSL_CERT_FILE\)=\(.*\)$/ENV \1="\3"/p' |
@@ -73,12 +83,17 @@ make_images() {
   tree java make_java_tree
   overlay_machine "$trees/machine"
   overlay_rust "$trees/rust"
+  overlay_node "$trees/node"
   overlay_kafka "$trees/kafka"
   overlay_mysql "$trees/mysql"
   import debian:bookworm-slim "$trees/bookworm $trees/machine" 'CMD ["bash"]'
   import rust:1.95-bookworm "$trees/bookworm $trees/machine $trees/rust" "ENV CARGO_HOME=/usr/local/cargo
     ENV PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     $(cargo_environment)"
+  import node:22-bookworm-slim "$trees/bookworm $trees/machine $trees/node" "ENV npm_config_registry=$(npm config get registry)
+    ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+    ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+    $(cargo_environment | grep -v '^ENV CARGO_' || true)"
   import apache/kafka:4.3.1 "$trees/java $trees/kafka" 'USER 1000
     VOLUME ["/etc/kafka/secrets", "/var/lib/kafka/data", "/mnt/shared/config"]
     CMD ["/etc/kafka/docker/run"]'

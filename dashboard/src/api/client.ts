@@ -23,7 +23,7 @@ export interface Violation {
   machine_name: string;
   host_id: string;
   host_name: string;
-  kind: Kind;
+  kind: Kind | "pipeline";
   metric: string;
   device: string | null;
   condition: string;
@@ -37,6 +37,8 @@ export interface Violation {
   closed_at: string | null;
   closed_value: number | null;
   close_reason: string | null;
+  acknowledged: { at: string; by: string | null; comment: string } | null;
+  silenced: { silence_id: string; until: string } | null;
 }
 
 export interface Threshold {

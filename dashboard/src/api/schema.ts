@@ -383,6 +383,7 @@ export interface components {
             latest: {
                 [key: string]: number;
             };
+            maintenance?: components["schemas"]["Maintenance"] | null;
             name: string;
             open_violations: Record<string, never>[];
             /** @description Engine state of a container; `running` for a host. */
@@ -393,11 +394,19 @@ export interface components {
              */
             status: "up" | "late" | "down" | "stopped" | "gone";
         };
+        /** @description Its violations are not announced meanwhile. */
+        Maintenance: {
+            comment: string;
+            /** Format: date-time */
+            until: string;
+        };
         /** @description A metric with a name, a unit and a meaning. */
         Metric: {
+            /** @description Whether the backend derives it: it stands in thresholds alone. */
+            derived: boolean;
             description: string;
             name: string;
-            /** @description `host`, `filesystem`, `disk`, `network`, `sensor` or `container`. */
+            /** @description `host`, `filesystem`, `disk`, `network`, `sensor`, `container` or `pipeline`. */
             of: string;
             /**
              * Format: double
@@ -456,6 +465,7 @@ export interface components {
                 latest: {
                     [key: string]: number;
                 };
+                maintenance?: components["schemas"]["Maintenance"] | null;
                 name: string;
                 open_violations: Record<string, never>[];
                 /** @description Engine state of a container; `running` for a host. */
@@ -472,9 +482,11 @@ export interface components {
         /** @description A list, or as much of it as one answer holds. */
         Page_Metric: {
             items: {
+                /** @description Whether the backend derives it: it stands in thresholds alone. */
+                derived: boolean;
                 description: string;
                 name: string;
-                /** @description `host`, `filesystem`, `disk`, `network`, `sensor` or `container`. */
+                /** @description `host`, `filesystem`, `disk`, `network`, `sensor`, `container` or `pipeline`. */
                 of: string;
                 /**
                  * Format: double

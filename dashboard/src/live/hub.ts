@@ -11,6 +11,8 @@ export type Message = { type: "event"; name: string; data: string } | { type: "s
 const EVENTS: Record<string, (wants: Wants, data: string) => boolean> = {
   "violation.opened": () => true,
   "violation.closed": () => true,
+  "violation.silenced": () => true,
+  "violation.acknowledged": () => true,
   "machine.up": () => true,
   "machine.down": () => true,
   resync: () => true,

@@ -10,6 +10,7 @@ const PAGES = 10;
 export interface Open {
   all: ReadonlyMap<string, Violation>;
   byMachine: ReadonlyMap<string, readonly Violation[]>;
+  /** Of those that nobody silenced. */
   counts: Record<Severity, number>;
 }
 
@@ -23,7 +24,7 @@ function index(all: Map<string, Violation>): Open {
   const byMachine = new Map<string, Violation[]>();
   const counts = { critical: 0, warning: 0, info: 0 };
   for (const violation of all.values()) {
-    counts[violation.severity] += 1;
+    if (!violation.silenced) counts[violation.severity] += 1;
     const of = byMachine.get(violation.machine_id);
     if (of) of.push(violation);
     else byMachine.set(violation.machine_id, [violation]);
@@ -62,6 +63,11 @@ export function start(): void {
     open.set(index(new Map(open.get().all).set(violation.id, violation)));
     newest.set(violation);
   });
+  for (const name of ["violation.silenced", "violation.acknowledged"]) {
+    on<Violation>(name, (violation) => {
+      if (!violation.closed_at) open.set(index(new Map(open.get().all).set(violation.id, violation)));
+    });
+  }
   on<Violation>("violation.closed", (violation) => {
     const all = new Map(open.get().all);
     if (all.delete(violation.id)) open.set(index(all));

@@ -155,6 +155,8 @@ export const en = {
   "violations.closed": "Closed",
   "violations.lasted": "Lasted",
   "violations.stillOpen": "open",
+  "violations.silenced": "silenced",
+  "violations.acknowledged": "seen by {by}",
   "violations.all": "all",
   "violations.new": "{severity}: {machine}",
   "direction.above": "above {value}",

@@ -157,6 +157,8 @@ export const ko: Record<Key, string> = {
   "violations.closed": "종료",
   "violations.lasted": "지속",
   "violations.stillOpen": "진행 중",
+  "violations.silenced": "무음",
+  "violations.acknowledged": "확인: {by}",
   "violations.all": "전체",
   "violations.new": "{severity}: {machine}",
   "direction.above": "{value} 초과",

@@ -20,7 +20,8 @@ function around(violation: Violation): string {
   const closed = violation.closed_at ? Date.parse(violation.closed_at) : now();
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(fixed(opened - AROUND_MS, closed + AROUND_MS))) if (value) query.set(name, value);
-  return `${machinePath(violation.kind, violation.machine_id)}?${query}`;
+  const path = machinePath(violation.kind, violation.machine_id);
+  return violation.kind === "pipeline" ? path : `${path}?${query}`;
 }
 
 export function ViolationTable({ violations, hidesMachine = false }: { violations: readonly Violation[]; hidesMachine?: boolean }) {
@@ -42,7 +43,7 @@ export function ViolationTable({ violations, hidesMachine = false }: { violation
           {violations.map((violation) => {
             const end = violation.closed_at ? Date.parse(violation.closed_at) : now();
             return (
-              <tr key={violation.id} className={violation.closed_at ? "closed" : "open"}>
+              <tr key={violation.id} className={`${violation.closed_at ? "closed" : "open"} ${violation.silenced ? "silenced" : ""}`}>
                 <td>
                   <SeverityMark severity={violation.severity} />
                 </td>
@@ -63,6 +64,8 @@ export function ViolationTable({ violations, hidesMachine = false }: { violation
                 <td>
                   {duration(Math.max(0, (end - Date.parse(violation.opened_at)) / 1_000))}
                   {!violation.closed_at && <small className="open"> {t("violations.stillOpen")}</small>}
+                  {violation.silenced && <small> {t("violations.silenced")}</small>}
+                  {violation.acknowledged && <small title={violation.acknowledged.comment}> {t("violations.acknowledged", { by: violation.acknowledged.by ?? "–" })}</small>}
                 </td>
               </tr>
             );
