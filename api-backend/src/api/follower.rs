@@ -12,7 +12,7 @@ use tokio::time::{Instant, Interval, interval_at};
 use tracing::debug;
 
 use super::{App, Problem};
-use crate::live::{MachineValues, Newest, PAGE, READ_TIMEOUT};
+use crate::live::{MachineValues, NewestBriefs, PAGE, READ_TIMEOUT};
 use crate::store;
 use crate::store::counters::{Counter, read};
 use crate::store::events::{self, Event};
@@ -87,10 +87,6 @@ impl Topics {
         }
         Ok(topics)
     }
-
-    fn have_values(&self) -> bool {
-        self.reports || self.hosts || self.containers
-    }
 }
 
 /// Whose `report` events a client wants, whatever its topics are.
@@ -128,7 +124,8 @@ pub(super) struct Follower {
     is_behind: bool,
     events: Receiver<Arc<Event>>,
     /// Only for those who asked for them: as long as somebody follows, they are read every second.
-    values: Option<Receiver<Arc<Newest>>>,
+    values: Option<Receiver<Arc<Vec<MachineValues>>>>,
+    briefs: Option<Receiver<Arc<NewestBriefs>>>,
     marks: Interval,
     clock: Interval,
     pipeline: Interval,
@@ -150,7 +147,8 @@ impl Follower {
     ) -> store::Result<Follower> {
         // subscribed before the table is read: nothing falls between the two
         let events = app.live.events();
-        let values = (topics.have_values() || !reports_of.is_empty()).then(|| app.live.values());
+        let values = (topics.reports || !reports_of.is_empty()).then(|| app.live.values());
+        let briefs = (topics.hosts || topics.containers).then(|| app.live.briefs());
         let (position, is_lost) = start(&app, resume_after).await?;
         let mut pending = VecDeque::from([SseEvent::default().id(position.to_string()).retry(retry())]);
         if is_lost {
@@ -168,6 +166,7 @@ impl Follower {
             is_behind: true,
             events,
             values,
+            briefs,
             marks,
             clock: interval_at(Instant::now(), CLOCK),
             pipeline: interval_at(Instant::now(), PIPELINE),
@@ -212,8 +211,14 @@ impl Follower {
                 Ok(_) | Err(RecvError::Lagged(_)) => self.is_behind = true,
                 Err(RecvError::Closed) => self.app.shutdown.requested().await,
             },
-            values = next_values(&mut self.values) => match values {
+            values = next(&mut self.values) => match values {
                 Ok(values) => self.take_values(&values),
+                // newer ones follow
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => self.app.shutdown.requested().await,
+            },
+            briefs = next(&mut self.briefs) => match briefs {
+                Ok(briefs) => self.take_briefs(&briefs),
                 // newer ones follow
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => self.app.shutdown.requested().await,
@@ -250,16 +255,17 @@ impl Follower {
         Ok(())
     }
 
-    fn take_values(&mut self, newest: &Newest) {
-        let briefs = [("hosts", self.topics.hosts, &newest.hosts), ("containers", self.topics.containers, &newest.containers)];
-        for (name, is_wanted, body) in briefs {
-            if let Some(body) = body.as_ref().filter(|_| is_wanted) {
-                self.pending.push_back(SseEvent::default().event(name).data(body));
-            }
-        }
+    fn take_values(&mut self, newest: &[MachineValues]) {
         let of_topic = |values: &MachineValues| self.topics.reports && self.machine_id.is_none_or(|id| id == values.machine_id);
-        let wanted = newest.machines.iter().filter(|values| of_topic(values) || self.reports_of.names(values));
+        let wanted = newest.iter().filter(|values| of_topic(values) || self.reports_of.names(values));
         self.pending.extend(wanted.map(report_event));
+    }
+
+    fn take_briefs(&mut self, newest: &NewestBriefs) {
+        let bodies = [("hosts", self.topics.hosts, &newest.hosts), ("containers", self.topics.containers, &newest.containers)];
+        for (name, _, body) in bodies.into_iter().filter(|(_, is_wanted, _)| *is_wanted) {
+            self.pending.extend(body.iter().map(|body| SseEvent::default().event(name).data(body)));
+        }
     }
 
     fn take(&mut self, event: &Event) {
@@ -292,9 +298,10 @@ fn resync() -> SseEvent {
     SseEvent::default().event("resync").data(reason.to_string())
 }
 
-async fn next_values(values: &mut Option<Receiver<Arc<Newest>>>) -> Result<Arc<Newest>, RecvError> {
-    match values {
-        Some(values) => values.recv().await,
+/// Never, where nothing is followed.
+async fn next<T: Clone>(receiver: &mut Option<Receiver<T>>) -> Result<T, RecvError> {
+    match receiver {
+        Some(receiver) => receiver.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -91,7 +91,7 @@ impl Briefs {
 
 type Devices<'a> = BTreeMap<&'a str, Vec<BTreeMap<&'a str, &'a Cell>>>;
 
-fn numbers<'a>(devices: &'a Devices<'_>, table: &str, metric: &str) -> impl Iterator<Item = f64> {
+fn numbers(devices: &Devices<'_>, table: &str, metric: &str) -> impl Iterator<Item = f64> {
     devices.get(table).into_iter().flatten().filter_map(move |row| row.get(metric)?.number())
 }
 

@@ -17,7 +17,7 @@ use crate::store::counters::{self, Counter};
 use crate::store::events::{self, Event};
 use crate::store::{self, Result, Store};
 
-pub use values::{MachineValues, Newest, follow_values};
+pub use values::{MachineValues, NewestBriefs, follow_values};
 
 /// Events kept for followers that are a little behind.
 const EVENTS_BUFFERED: usize = 1_024;
@@ -35,7 +35,8 @@ pub const PAGE: i64 = 500;
 pub struct Live {
     wake: Arc<Notify>,
     events: broadcast::Sender<Arc<Event>>,
-    values: broadcast::Sender<Arc<Newest>>,
+    values: broadcast::Sender<Arc<Vec<MachineValues>>>,
+    briefs: broadcast::Sender<Arc<NewestBriefs>>,
 }
 
 impl Default for Live {
@@ -44,6 +45,7 @@ impl Default for Live {
             wake: Arc::default(),
             events: broadcast::Sender::new(EVENTS_BUFFERED),
             values: broadcast::Sender::new(VALUES_BUFFERED),
+            briefs: broadcast::Sender::new(VALUES_BUFFERED),
         }
     }
 }
@@ -60,8 +62,13 @@ impl Live {
     }
 
     /// Newest values of the machines whose hosts reported, once a second.
-    pub fn values(&self) -> broadcast::Receiver<Arc<Newest>> {
+    pub fn values(&self) -> broadcast::Receiver<Arc<Vec<MachineValues>>> {
         self.values.subscribe()
+    }
+
+    /// One line of each of them, as often.
+    pub fn briefs(&self) -> broadcast::Receiver<Arc<NewestBriefs>> {
+        self.briefs.subscribe()
     }
 }
 

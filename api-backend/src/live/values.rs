@@ -42,11 +42,9 @@ pub struct MachineValues {
     pub devices: BTreeMap<String, Vec<BTreeMap<String, Cell>>>,
 }
 
-/// What some machines said last, in the forms in which followers want it.
+/// One line of each of some machines, as followers are sent it.
 #[derive(Clone, Debug)]
-pub struct Newest {
-    /// All values, machine by machine.
-    pub machines: Vec<MachineValues>,
+pub struct NewestBriefs {
     /// [`Briefs`] of those that are hosts, as JSON.
     pub hosts: Option<String>,
     /// [`Briefs`] of those that are containers, as JSON.
@@ -63,7 +61,7 @@ pub async fn follow_values(store: Store, live: Live, shutdown: Shutdown) -> anyh
             () = shutdown.requested() => return Ok(()),
             _ = rounds.tick() => {}
         }
-        if live.values.receiver_count() == 0 {
+        if live.values.receiver_count() + live.briefs.receiver_count() == 0 {
             seen.clear();
             continue;
         }
@@ -94,32 +92,37 @@ async fn round(store: &Store, live: &Live, seen: &mut HashMap<i64, i64>) -> stor
             }
         }
         for said in said.chunks(MACHINES_AT_ONCE) {
-            // an error means that nobody listens any more
-            drop(live.values.send(Arc::new(newest(said))));
+            // what nobody listens to is not made; an error means that nobody listens any more
+            if live.values.receiver_count() > 0 {
+                drop(live.values.send(Arc::new(said.iter().map(values).collect())));
+            }
+            if live.briefs.receiver_count() > 0 {
+                drop(live.briefs.send(Arc::new(briefs(said))));
+            }
         }
     }
     Ok(())
 }
 
-/// Of machines with their ids, their hosts' own ids and the times of their reports.
-fn newest(said: &[(i64, &str, i64, MachineReadings<'_>)]) -> Newest {
+/// A machine with its id, its host's own id and the time of its report.
+type Said<'a> = (i64, &'a str, i64, MachineReadings<'a>);
+
+fn briefs(said: &[Said<'_>]) -> NewestBriefs {
     let (mut hosts, mut containers) = (Briefs::new(Kind::Host), Briefs::new(Kind::Container));
-    let mut machines = Vec::new();
-    for (machine_id, host_id, at, readings) in said {
+    for (machine_id, _, at, readings) in said {
         let briefs = if readings.kind == Kind::Host { &mut hosts } else { &mut containers };
         briefs.push(*machine_id, *at, readings);
-        machines.push(values(*machine_id, host_id, *at, readings));
     }
-    Newest { machines, hosts: hosts.to_json(), containers: containers.to_json() }
+    NewestBriefs { hosts: hosts.to_json(), containers: containers.to_json() }
 }
 
-fn values(machine_id: i64, host_id: &str, at: i64, readings: &MachineReadings<'_>) -> MachineValues {
+fn values((machine_id, host_id, at, readings): &Said<'_>) -> MachineValues {
     let row = |row: BTreeMap<&str, &Cell>| row.into_iter().map(|(name, cell)| (name.to_owned(), cell.clone())).collect();
     let rows = |rows: Vec<_>| rows.into_iter().map(row).collect();
     MachineValues {
-        machine_id,
-        host_id: host_id.to_owned(),
-        at,
+        machine_id: *machine_id,
+        host_id: (*host_id).to_owned(),
+        at: *at,
         latest: readings.values().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         devices: readings.devices().into_iter().map(|(table, devices)| (table.to_owned(), rows(devices))).collect(),
     }
