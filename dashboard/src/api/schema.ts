@@ -345,6 +345,13 @@ export interface components {
             /** Format: date-time */
             hour_at: string;
         };
+        /** @description That the pipeline as a whole is late, so that silent hosts are not called down. */
+        Late: {
+            /** @description `consumer`, `broker`, `partition N` or `unknown`. */
+            cause: string;
+            /** Format: double */
+            lag_seconds: number;
+        };
         /** @description Reports, counted by the hour of their own time. */
         Ledger: {
             hours: components["schemas"]["Hour"][];
@@ -527,6 +534,7 @@ export interface components {
             hops: components["schemas"]["Hops"];
             /** @description Whose newest report is oldest, and of which most is missing. */
             hosts: components["schemas"]["PipelineHost"][];
+            late?: components["schemas"]["Late"] | null;
             ledger: components["schemas"]["Ledger"];
             partitions: components["schemas"]["Partition"][];
             /** @description Records that were gone from Kafka before they could be read, newest first. */
