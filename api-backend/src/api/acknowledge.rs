@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::extract::{Body, Part, id};
 use super::operator::operator;
@@ -15,14 +16,17 @@ use crate::violation::{Acknowledgement, Violation, opening};
 /// Characters of a comment.
 pub(super) const COMMENT_CHARS: usize = 1_000;
 
-#[derive(Deserialize)]
+/// What somebody has to say.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AcknowledgeBody {
     #[serde(default)]
     comment: String,
 }
 
-/// Who comes later takes the place of who was there before.
+/// Somebody saw it. Who comes later takes the place of who was there before.
+#[utoipa::path(post, path = "/violations/{id}/acknowledge", tag = "violations", params(("id" = String, Path)), request_body = AcknowledgeBody,
+    responses((status = 200, body = Violation)))]
 pub(super) async fn acknowledge_violation(
     State(app): State<App>,
     Part(text): Part,
@@ -34,6 +38,9 @@ pub(super) async fn acknowledge_violation(
     set(&app, &text, Some(&known)).await
 }
 
+/// Takes that back.
+#[utoipa::path(delete, path = "/violations/{id}/acknowledge", tag = "violations", params(("id" = String, Path)),
+    responses((status = 200, body = Violation)))]
 pub(super) async fn take_acknowledgement_back(State(app): State<App>, Part(text): Part) -> Result<Json<Violation>, Problem> {
     set(&app, &text, None).await
 }

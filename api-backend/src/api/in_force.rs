@@ -4,17 +4,34 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::extract::{Part, id};
 use super::threshold_body::ThresholdBody;
-use super::{App, Problem, machines};
+use super::{App, Page, Problem, machines};
 use crate::thresholds::{Direction, Quantity, RuleSet, Threshold, in_force, machine_readings};
 use crate::{machine, store};
 
+/// A rule in force for a series.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InForce {
+    metric: String,
+    device: Option<String>,
+    /// Now.
+    value: Option<f64>,
+    /// How far that is from the rule's; below 0 when it is beyond.
+    distance: Option<f64>,
+    /// What the rule is for: `kind`, `labels` or `machine`.
+    origin: &'static str,
+    threshold: ThresholdBody,
+}
+
 /// For each series of the machine that a rule looks at: the rules in force, where each comes from, the value now, and how far that is from
 /// the rule's (below 0 when it is beyond).
-pub(super) async fn list_in_force(State(app): State<App>, Part(text): Part) -> Result<Json<Value>, Problem> {
+#[utoipa::path(get, path = "/machines/{id}/thresholds", tag = "thresholds", params(("id" = String, Path)),
+    responses((status = 200, body = Page<InForce>)))]
+pub(super) async fn list_in_force(State(app): State<App>, Part(text): Part) -> Result<Json<Page<InForce>>, Problem> {
     let mut connection = app.store.read().await?;
     let row = store::machines::get(&mut connection, id("machine", &text)?).await?;
     let row = row.ok_or_else(|| Problem::no_such("machine", &text))?;
@@ -37,21 +54,23 @@ pub(super) async fn list_in_force(State(app): State<App>, Part(text): Part) -> R
         }
         for (device, value) in series {
             for rule in in_force(candidates, &machine, device) {
-                items.push(json!({
-                    "metric": metric,
-                    "device": device,
-                    "value": value,
-                    "distance": value.and_then(|value| distance(rule, value)),
-                    "origin": origin(rule),
-                    "threshold": ThresholdBody::from(Threshold::clone(rule)),
-                }));
+                items.push(InForce {
+                    metric: metric.to_owned(),
+                    device: device.map(str::to_owned),
+                    value,
+                    distance: value.and_then(|value| distance(rule, value)),
+                    origin: origin(rule),
+                    threshold: ThresholdBody::from(Threshold::clone(rule)),
+                });
             }
         }
     }
-    items.sort_by_cached_key(|item| {
-        (item["metric"].to_string(), item["device"].to_string(), item["threshold"]["severity"].to_string())
-    });
-    Ok(Json(json!({"items": items, "next_cursor": null})))
+    items.sort_by(|one, other| order(one).cmp(&order(other)));
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+fn order(item: &InForce) -> (&str, Option<&str>, &'static str) {
+    (&item.metric, item.device.as_deref(), item.threshold.severity.as_str())
 }
 
 fn origin(rule: &Threshold) -> &'static str {

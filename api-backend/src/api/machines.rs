@@ -74,7 +74,6 @@ pub(super) struct Machine {
     devices: Value,
     /// Absent without a maintenance that goes on.
     maintenance: Option<Maintenance>,
-    #[schema(value_type = Vec<Object>)]
     open_violations: Vec<Violation>,
 }
 

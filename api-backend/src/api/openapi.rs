@@ -5,7 +5,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 
-use super::{catalog, fleet, machines, pipeline, series, session, stream, top};
+use super::{acknowledge, catalog, fleet, in_force, machines, pipeline, series, session, stream, thresholds, top, violations};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,12 @@ use super::{catalog, fleet, machines, pipeline, series, session, stream, top};
         top::list_top,
         pipeline::show_pipeline,
         pipeline::show_host_pipeline,
+        thresholds::list_thresholds,
+        in_force::list_in_force,
+        violations::list_violations,
+        violations::show_violation,
+        acknowledge::acknowledge_violation,
+        acknowledge::take_acknowledgement_back,
         stream::follow,
     )
 )]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wire_model::catalog::{CLOCK_SKEW, HOST_MISSING, PIPELINE_LAG};
 use wire_model::limits::{LABEL_CHARS, NAME_CHARS};
 use wire_model::{catalog, is_metric};
@@ -27,8 +28,9 @@ const FILLABLE: [&str; 5] = [
 ];
 
 /// A threshold, both ways.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Threshold)]
 pub(super) struct ThresholdBody {
     /// Absent in what a client creates.
     #[serde(default)]
@@ -59,7 +61,7 @@ pub(super) struct ThresholdBody {
     #[serde(default)]
     recovery_for_seconds: i64,
     #[serde(default = "warning")]
-    severity: Severity,
+    pub(super) severity: Severity,
     #[serde(default = "open")]
     effect: Effect,
     #[serde(default = "enabled")]
@@ -69,8 +71,9 @@ pub(super) struct ThresholdBody {
 }
 
 /// All machines of a kind, those of them with some labels, or one machine (whose kind then follows).
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Scope)]
 struct ScopeBody {
     #[serde(default)]
     kind: Option<Kind>,

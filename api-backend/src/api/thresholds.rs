@@ -11,16 +11,17 @@ use super::extract::{Body, Part, id};
 use super::operator::operator;
 use super::problem::ChangeError;
 use super::threshold_body::{ThresholdBody, check};
-use super::{App, Problem};
+use super::{App, Page, Problem};
 use crate::store::thresholds::{Change, ThresholdVersion};
 use crate::store::{self, Connection, StoreError};
 use crate::thresholds::Threshold;
 use crate::time::{now_ms, rfc3339};
 
-pub(super) async fn list_thresholds(State(app): State<App>) -> Result<Json<Value>, Problem> {
+/// All rules.
+#[utoipa::path(get, path = "/thresholds", tag = "thresholds", responses((status = 200, body = Page<ThresholdBody>)))]
+pub(super) async fn list_thresholds(State(app): State<App>) -> Result<Json<Page<ThresholdBody>>, Problem> {
     let rules = store::thresholds::all(&mut *app.store.read().await?).await?;
-    let items: Vec<_> = rules.into_iter().map(ThresholdBody::from).collect();
-    Ok(Json(json!({"items": items, "next_cursor": null})))
+    Ok(Json(Page { items: rules.into_iter().map(ThresholdBody::from).collect(), next_cursor: None }))
 }
 
 pub(super) async fn show_threshold(State(app): State<App>, Part(text): Part) -> Result<Response, Problem> {

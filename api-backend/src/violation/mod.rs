@@ -4,18 +4,21 @@ pub mod explain;
 pub(crate) mod opening;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::thresholds::{Direction, Kind, Quantity, Severity, Threshold};
 use crate::time;
 
 /// One stay of a series beyond a threshold. Names are those at the time of opening.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Violation {
     /// Its number, as text.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub id: i64,
     /// The machine.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub machine_id: i64,
     /// What it was called.
     pub machine_name: String,
@@ -38,6 +41,7 @@ pub struct Violation {
     pub severity: Severity,
     /// The rule.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub threshold_id: i64,
     /// The rule's version at the time of opening; 0 where that was not kept yet.
     pub threshold_version: i64,
@@ -45,6 +49,7 @@ pub struct Violation {
     pub threshold_value: f64,
     /// Time of the sample that opened it.
     #[serde(serialize_with = "time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub opened_at: i64,
     /// Its value.
     pub opened_value: f64,
@@ -52,6 +57,7 @@ pub struct Violation {
     pub peak_value: f64,
     /// Time of the sample that closed it.
     #[serde(serialize_with = "time::serialize_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub closed_at: Option<i64>,
     /// Its value; absent when the series ended, and where there is no number for it: a share that no longer grows is never full.
     pub closed_value: Option<f64>,
@@ -63,6 +69,7 @@ pub struct Violation {
     pub cause: Option<String>,
     /// When the backend learnt of it: later than `opened_at` by the way of the report, or by an outage.
     #[serde(serialize_with = "time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub detected_at: i64,
     /// Who cares for it, and who should not be told.
     #[serde(flatten)]
@@ -70,7 +77,7 @@ pub struct Violation {
 }
 
 /// What people did about a violation; nothing when it opens.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Attention {
     /// Somebody saw it.
     pub acknowledged: Option<Acknowledgement>,
@@ -78,6 +85,7 @@ pub struct Attention {
     pub silenced: Option<Silenced>,
     /// When it was announced as open; absent while a silence holds that back, and when it was over before.
     #[serde(serialize_with = "time::serialize_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub announced_at: Option<i64>,
     /// The silence under which it opened.
     #[serde(skip)]
@@ -85,21 +93,24 @@ pub struct Attention {
 }
 
 /// That a violation is not to be told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Silenced {
     /// By which silence.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub silence_id: i64,
     /// Until when, as far as is known now.
     #[serde(serialize_with = "time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub until: i64,
 }
 
 /// That somebody saw a violation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Acknowledgement {
     /// When.
     #[serde(serialize_with = "time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: i64,
     /// Who, if they gave a name.
     pub by: Option<String>,

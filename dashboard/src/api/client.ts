@@ -14,57 +14,12 @@ export type HostPipeline = components["schemas"]["HostPipeline"];
 export type Session = components["schemas"]["Session"];
 export type Kind = Machine["kind"] & ("host" | "container");
 export type Status = Machine["status"];
-export type Severity = "info" | "warning" | "critical";
+export type Severity = components["schemas"]["Severity"];
 
-// Violations and thresholds are not in the document yet.
-export interface Violation {
-  id: string;
-  machine_id: string;
-  machine_name: string;
-  host_id: string;
-  host_name: string;
-  kind: Kind | "pipeline";
-  metric: string;
-  device: string | null;
-  condition: string;
-  direction: "above" | "below";
-  severity: Severity;
-  threshold_id: string;
-  threshold_value: number;
-  opened_at: string;
-  opened_value: number;
-  peak_value: number;
-  closed_at: string | null;
-  closed_value: number | null;
-  close_reason: string | null;
-  acknowledged: { at: string; by: string | null; comment: string } | null;
-  silenced: { silence_id: string; until: string } | null;
-}
-
-export interface Threshold {
-  id: string;
-  scope: { kind: string; machine_id: string | null; labels: Record<string, string> | null };
-  metric: string;
-  device: string | null;
-  condition: string;
-  window_seconds: number | null;
-  direction: "above" | "below";
-  value: number;
-  recovery_value: number;
-  for_seconds: number;
-  severity: Severity;
-  effect: string;
-  enabled: boolean;
-  note: string;
-}
-
-export interface InForce {
-  metric: string;
-  device: string | null;
-  value: number | null;
-  origin: "kind" | "labels" | "machine";
-  threshold: Threshold;
-}
+export type Violation = components["schemas"]["Violation"];
+/** What may be left out of a rule that is sent stands in every rule that comes. */
+export type Threshold = Required<components["schemas"]["Threshold"]>;
+export type InForce = components["schemas"]["InForce"] & { threshold: Threshold };
 
 /** What the backend says it could not do, or that it could not be asked. */
 export class Failure extends Error {
@@ -100,18 +55,6 @@ async function ask<T>(answer: Promise<Answer<T>>): Promise<T> {
   }
 }
 
-/** Lists that are not in the document yet. */
-async function list<T>(path: string, query: Record<string, string | undefined>, signal?: AbortSignal): Promise<{ items: T[]; next_cursor: string | null }> {
-  const words = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  const text = new URLSearchParams(words).toString();
-  const get = async () => {
-    const response = await fetch(`/api/v1${path}${text && `?${text}`}`, { signal: signal ?? null });
-    const body: unknown = await response.json().catch(() => undefined);
-    return { data: body as { items: T[]; next_cursor: string | null }, error: body, response };
-  };
-  return ask(get());
-}
-
 export const api = {
   session: () => ask(client.GET("/session")),
   signIn: (token: string) => ask(client.POST("/session", { body: { token } })),
@@ -133,7 +76,10 @@ export const api = {
     return ask(client.GET("/series", { params: { query } }));
   },
   pipeline: (signal?: AbortSignal) => ask(client.GET("/pipeline", { signal })),
-  violations: (query: Record<string, string | undefined>, signal?: AbortSignal) => list<Violation>("/violations", query, signal),
-  thresholds: (signal?: AbortSignal) => list<Threshold>("/thresholds", {}, signal),
-  inForce: (machineId: string, signal?: AbortSignal) => list<InForce>(`/machines/${encodeURIComponent(machineId)}/thresholds`, {}, signal),
+  violations: (query: NonNullable<paths["/violations"]["get"]["parameters"]["query"]>, signal?: AbortSignal) =>
+    ask(client.GET("/violations", { params: { query }, signal })),
+  acknowledge: (id: string, comment: string) => ask(client.POST("/violations/{id}/acknowledge", { params: { path: { id } }, body: { comment } })),
+  unacknowledge: (id: string) => ask(client.DELETE("/violations/{id}/acknowledge", { params: { path: { id } } })),
+  thresholds: async (signal?: AbortSignal) => (await ask(client.GET("/thresholds", { signal }))).items as Threshold[],
+  inForce: async (id: string, signal?: AbortSignal) => (await ask(client.GET("/machines/{id}/thresholds", { params: { path: { id } }, signal }))).items as InForce[],
 };

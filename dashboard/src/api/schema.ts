@@ -106,6 +106,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/machines/{id}/thresholds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * For each series of the machine that a rule looks at: the rules in force, where each comes from, the value now, and how far that is from
+         *     the rule's (below 0 when it is beyond).
+         */
+        get: operations["list_in_force"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pipeline": {
         parameters: {
             query?: never;
@@ -176,6 +196,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/thresholds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All rules. */
+        get: operations["list_thresholds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/top": {
         parameters: {
             query?: never;
@@ -193,10 +230,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/violations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Violations by date range and much else, newest first; as a file with `Accept: text/csv` or `application/x-ndjson`. */
+        get: operations["list_violations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/violations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One violation. */
+        get: operations["show_violation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/violations/{id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Somebody saw it. Who comes later takes the place of who was there before. */
+        post: operations["acknowledge_violation"];
+        /** Takes that back. */
+        delete: operations["take_acknowledgement_back"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What somebody has to say. */
+        AcknowledgeBody: {
+            comment?: string;
+        };
+        /** @description That somebody saw a violation. */
+        Acknowledgement: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who, if they gave a name. */
+            by?: string | null;
+            /** @description What they had to say. */
+            comment: string;
+        };
+        /** @description What people did about a violation; nothing when it opens. */
+        Attention: {
+            acknowledged?: components["schemas"]["Acknowledgement"] | null;
+            /**
+             * Format: date-time
+             * @description When it was announced as open; absent while a silence holds that back, and when it was over before.
+             */
+            announced_at?: string | null;
+            silenced?: components["schemas"]["Silenced"] | null;
+        };
         /** @description What a collector says of itself. */
         Collector: {
             metrics: {
@@ -260,6 +375,16 @@ export interface components {
             /** @description The topic that they come from. */
             topic: string;
         };
+        /**
+         * @description On which side of the value a series violates.
+         * @enum {string}
+         */
+        Direction: "above" | "below";
+        /**
+         * @description What a rule does where it is in force.
+         * @enum {string}
+         */
+        Effect: "open" | "none";
         /** @description Machines as rows. */
         Fleet: {
             /** @description `id`, `name`, `host_id`, `status`, `interval_ms`, `labels`, `facts`, `at`, then names of metrics and attributes. */
@@ -345,6 +470,29 @@ export interface components {
             /** Format: date-time */
             hour_at: string;
         };
+        /** @description A rule in force for a series. */
+        InForce: {
+            device?: string | null;
+            /**
+             * Format: double
+             * @description How far that is from the rule's; below 0 when it is beyond.
+             */
+            distance?: number | null;
+            metric: string;
+            /** @description What the rule is for: `kind`, `labels` or `machine`. */
+            origin: string;
+            threshold: components["schemas"]["Threshold"];
+            /**
+             * Format: double
+             * @description Now.
+             */
+            value?: number | null;
+        };
+        /**
+         * @description What a machine is.
+         * @enum {string}
+         */
+        Kind: "host" | "container" | "pipeline";
         /** @description That the pipeline as a whole is late, so that silent hosts are not called down. */
         Late: {
             /** @description `consumer`, `broker`, `partition N` or `unknown`. */
@@ -392,7 +540,7 @@ export interface components {
             };
             maintenance?: components["schemas"]["Maintenance"] | null;
             name: string;
-            open_violations: Record<string, never>[];
+            open_violations: components["schemas"]["Violation"][];
             /** @description Engine state of a container; `running` for a host. */
             state: string;
             /**
@@ -439,6 +587,28 @@ export interface components {
             token: string;
         };
         /** @description A list, or as much of it as one answer holds. */
+        Page_InForce: {
+            items: {
+                device?: string | null;
+                /**
+                 * Format: double
+                 * @description How far that is from the rule's; below 0 when it is beyond.
+                 */
+                distance?: number | null;
+                metric: string;
+                /** @description What the rule is for: `kind`, `labels` or `machine`. */
+                origin: string;
+                threshold: components["schemas"]["Threshold"];
+                /**
+                 * Format: double
+                 * @description Now.
+                 */
+                value?: number | null;
+            }[];
+            /** @description Asks for what follows; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A list, or as much of it as one answer holds. */
         Page_Machine: {
             items: {
                 /** @description A host's devices: by table, rows of column and value. */
@@ -474,7 +644,7 @@ export interface components {
                 };
                 maintenance?: components["schemas"]["Maintenance"] | null;
                 name: string;
-                open_violations: Record<string, never>[];
+                open_violations: components["schemas"]["Violation"][];
                 /** @description Engine state of a container; `running` for a host. */
                 state: string;
                 /**
@@ -503,6 +673,128 @@ export interface components {
                 /** @description UCUM: `1` is a ratio from 0 to 1, `By` bytes, `By/s` bytes per second, `{cpu}` cores. */
                 unit: string;
             }[];
+            /** @description Asks for what follows; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A list, or as much of it as one answer holds. */
+        Page_Threshold: {
+            items: {
+                condition?: components["schemas"]["Quantity"];
+                device?: string | null;
+                direction?: components["schemas"]["Direction"] | null;
+                effect?: components["schemas"]["Effect"];
+                enabled?: boolean;
+                /** Format: int64 */
+                for_seconds?: number;
+                /** @description Absent in what a client creates. */
+                id?: string | null;
+                metric: string;
+                note?: string;
+                /** Format: int64 */
+                recovery_for_seconds?: number;
+                /**
+                 * Format: double
+                 * @description Default: the value.
+                 */
+                recovery_value?: number | null;
+                scope: components["schemas"]["Scope"];
+                severity?: components["schemas"]["Severity"];
+                /**
+                 * Format: double
+                 * @description Not needed without an effect.
+                 */
+                value?: number | null;
+                /**
+                 * Format: int64
+                 * @description Of what a client replaces: the one it knows, if it says so.
+                 */
+                version?: number | null;
+                /**
+                 * Format: int64
+                 * @description Not with the condition `value`.
+                 */
+                window_seconds?: number | null;
+            }[];
+            /** @description Asks for what follows; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A list, or as much of it as one answer holds. */
+        Page_Violation: {
+            items: (components["schemas"]["Attention"] & {
+                /** @description Of a late pipeline: `consumer`, `broker`, `partition N` or `unknown`, as it was when it opened. */
+                cause?: string | null;
+                /** @description `recovered`, `stopped`, `gone` or `threshold_changed`. */
+                close_reason?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Time of the sample that closed it.
+                 */
+                closed_at?: string | null;
+                /**
+                 * Format: double
+                 * @description Its value; absent when the series ended, and where there is no number for it: a share that no longer grows is never full.
+                 */
+                closed_value?: number | null;
+                /**
+                 * Format: int64
+                 * @description The version of the rule that closed it; absent when the rule was deleted.
+                 */
+                closed_version?: number | null;
+                /** @description What is compared. */
+                condition: components["schemas"]["Quantity"];
+                /**
+                 * Format: date-time
+                 * @description When the backend learnt of it: later than `opened_at` by the way of the report, or by an outage.
+                 */
+                detected_at: string;
+                /** @description The device, when the metric is of one. */
+                device?: string | null;
+                /** @description Which side violates. */
+                direction: components["schemas"]["Direction"];
+                /** @description Its host's own id. */
+                host_id: string;
+                /** @description What its host was called. */
+                host_name: string;
+                /** @description Its number, as text. */
+                id: string;
+                /** @description Host or container. */
+                kind: components["schemas"]["Kind"];
+                /** @description The machine. */
+                machine_id: string;
+                /** @description What it was called. */
+                machine_name: string;
+                /** @description The metric. */
+                metric: string;
+                /**
+                 * Format: date-time
+                 * @description Time of the sample that opened it.
+                 */
+                opened_at: string;
+                /**
+                 * Format: double
+                 * @description Its value.
+                 */
+                opened_value: number;
+                /**
+                 * Format: double
+                 * @description Worst value so far.
+                 */
+                peak_value: number;
+                /** @description How bad it is. */
+                severity: components["schemas"]["Severity"];
+                /** @description The rule. */
+                threshold_id: string;
+                /**
+                 * Format: double
+                 * @description The rule's value at the time of opening, in the unit of what is compared; so are all values.
+                 */
+                threshold_value: number;
+                /**
+                 * Format: int64
+                 * @description The rule's version at the time of opening; 0 where that was not kept yet.
+                 */
+                threshold_version: number;
+            })[];
             /** @description Asks for what follows; absent at the end. */
             next_cursor?: string | null;
         };
@@ -583,6 +875,19 @@ export interface components {
             type: string;
         };
         /**
+         * @description What of a series is compared.
+         * @enum {string}
+         */
+        Quantity: "value" | "change" | "time_until_full";
+        /** @description All machines of a kind, those of them with some labels, or one machine (whose kind then follows). */
+        Scope: {
+            kind?: components["schemas"]["Kind"] | null;
+            labels?: {
+                [key: string]: string;
+            } | null;
+            machine_id?: string | null;
+        };
+        /**
          * @description A series as it is sent. Numbers are most of the work of an answer, so columns that are the same are written once: they are where each
          *     point is one sample.
          */
@@ -609,6 +914,21 @@ export interface components {
             /** @description Whether this browser has shown it, or none is needed. */
             signed_in: boolean;
         };
+        /**
+         * @description How bad a violation is.
+         * @enum {string}
+         */
+        Severity: "info" | "warning" | "critical";
+        /** @description That a violation is not to be told of. */
+        Silenced: {
+            /** @description By which silence. */
+            silence_id: string;
+            /**
+             * Format: date-time
+             * @description Until when, as far as is known now.
+             */
+            until: string;
+        };
         Skipped: {
             /** Format: date-time */
             detected_at: string;
@@ -619,6 +939,44 @@ export interface components {
             /** Format: int64 */
             to_offset: number;
             topic: string;
+        };
+        /** @description A threshold, both ways. */
+        Threshold: {
+            condition?: components["schemas"]["Quantity"];
+            device?: string | null;
+            direction?: components["schemas"]["Direction"] | null;
+            effect?: components["schemas"]["Effect"];
+            enabled?: boolean;
+            /** Format: int64 */
+            for_seconds?: number;
+            /** @description Absent in what a client creates. */
+            id?: string | null;
+            metric: string;
+            note?: string;
+            /** Format: int64 */
+            recovery_for_seconds?: number;
+            /**
+             * Format: double
+             * @description Default: the value.
+             */
+            recovery_value?: number | null;
+            scope: components["schemas"]["Scope"];
+            severity?: components["schemas"]["Severity"];
+            /**
+             * Format: double
+             * @description Not needed without an effect.
+             */
+            value?: number | null;
+            /**
+             * Format: int64
+             * @description Of what a client replaces: the one it knows, if it says so.
+             */
+            version?: number | null;
+            /**
+             * Format: int64
+             * @description Not with the condition `value`.
+             */
+            window_seconds?: number | null;
         };
         /** @description The greatest values of a metric. */
         Top: {
@@ -650,6 +1008,82 @@ export interface components {
             max: number;
             /** Format: double */
             min: number;
+        };
+        /** @description One stay of a series beyond a threshold. Names are those at the time of opening. */
+        Violation: components["schemas"]["Attention"] & {
+            /** @description Of a late pipeline: `consumer`, `broker`, `partition N` or `unknown`, as it was when it opened. */
+            cause?: string | null;
+            /** @description `recovered`, `stopped`, `gone` or `threshold_changed`. */
+            close_reason?: string | null;
+            /**
+             * Format: date-time
+             * @description Time of the sample that closed it.
+             */
+            closed_at?: string | null;
+            /**
+             * Format: double
+             * @description Its value; absent when the series ended, and where there is no number for it: a share that no longer grows is never full.
+             */
+            closed_value?: number | null;
+            /**
+             * Format: int64
+             * @description The version of the rule that closed it; absent when the rule was deleted.
+             */
+            closed_version?: number | null;
+            /** @description What is compared. */
+            condition: components["schemas"]["Quantity"];
+            /**
+             * Format: date-time
+             * @description When the backend learnt of it: later than `opened_at` by the way of the report, or by an outage.
+             */
+            detected_at: string;
+            /** @description The device, when the metric is of one. */
+            device?: string | null;
+            /** @description Which side violates. */
+            direction: components["schemas"]["Direction"];
+            /** @description Its host's own id. */
+            host_id: string;
+            /** @description What its host was called. */
+            host_name: string;
+            /** @description Its number, as text. */
+            id: string;
+            /** @description Host or container. */
+            kind: components["schemas"]["Kind"];
+            /** @description The machine. */
+            machine_id: string;
+            /** @description What it was called. */
+            machine_name: string;
+            /** @description The metric. */
+            metric: string;
+            /**
+             * Format: date-time
+             * @description Time of the sample that opened it.
+             */
+            opened_at: string;
+            /**
+             * Format: double
+             * @description Its value.
+             */
+            opened_value: number;
+            /**
+             * Format: double
+             * @description Worst value so far.
+             */
+            peak_value: number;
+            /** @description How bad it is. */
+            severity: components["schemas"]["Severity"];
+            /** @description The rule. */
+            threshold_id: string;
+            /**
+             * Format: double
+             * @description The rule's value at the time of opening, in the unit of what is compared; so are all values.
+             */
+            threshold_value: number;
+            /**
+             * Format: int64
+             * @description The rule's version at the time of opening; 0 where that was not kept yet.
+             */
+            threshold_version: number;
         };
     };
     responses: never;
@@ -814,6 +1248,27 @@ export interface operations {
             };
         };
     };
+    list_in_force: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_InForce"];
+                };
+            };
+        };
+    };
     show_pipeline: {
         parameters: {
             query?: {
@@ -960,6 +1415,25 @@ export interface operations {
             };
         };
     };
+    list_thresholds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Threshold"];
+                };
+            };
+        };
+    };
     list_top: {
         parameters: {
             query: {
@@ -986,6 +1460,116 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Top"];
+                };
+            };
+        };
+    };
+    list_violations: {
+        parameters: {
+            query?: {
+                from?: string;
+                to?: string;
+                tz?: string;
+                /** @description `overlapping` (default) or `opened` */
+                match?: string;
+                /** @description `-opened_at` (default) or `opened_at` */
+                sort?: string;
+                /** @description One or several, separated by commas */
+                machine_id?: string;
+                host_id?: string;
+                label?: string;
+                /** @description One or several, separated by commas */
+                metric?: string;
+                device?: string;
+                kind?: string;
+                /** @description One or several, separated by commas */
+                severity?: string;
+                threshold_id?: string;
+                /** @description `open`, `silenced` or `closed` */
+                state?: string;
+                acknowledged?: boolean;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Violation"];
+                };
+            };
+        };
+    };
+    show_violation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Violation"];
+                };
+            };
+        };
+    };
+    acknowledge_violation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcknowledgeBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Violation"];
+                };
+            };
+        };
+    };
+    take_acknowledgement_back: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Violation"];
                 };
             };
         };

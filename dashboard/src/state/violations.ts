@@ -48,7 +48,7 @@ async function load(): Promise<void> {
   const all = new Map<string, Violation>();
   let cursor: string | undefined;
   for (let page = 0; page < PAGES; page++) {
-    const answer = await api.violations({ state: "open", limit: "1000", cursor });
+    const answer = await api.violations({ state: "open", limit: 1_000, cursor });
     for (const violation of answer.items) all.set(violation.id, violation);
     if (!answer.next_cursor) break;
     cursor = answer.next_cursor;

@@ -51,7 +51,7 @@ export function ChartPanel({ machineId, intervalMs, entry, range, rules, violati
   });
   const { from, to } = ends(range, now());
   const drawn = rules.filter((rule) => watched.includes(rule.metric) && rule.threshold.condition === "value" && rule.threshold.effect === "open" && isSameUnit(entry, rule.metric));
-  const lines = distinct(drawn.map((rule): Rule => ({ value: rule.threshold.value, severity: rule.threshold.severity })));
+  const lines = distinct(drawn.map((rule): Rule => ({ value: rule.threshold.value ?? 0, severity: rule.threshold.severity })));
   const stretches = violations.filter((violation) => watched.includes(violation.metric)).map(stretch);
   const hasValues = data.t.length > 0;
 

@@ -27,14 +27,14 @@ import { ViolationTable } from "./ViolationTable.tsx";
 
 const DRAW_MS = 1_000;
 /** Violations of a machine in a range that are shown and drawn. */
-const VIOLATIONS = "200";
+const VIOLATIONS = 200;
 
 export function MachineView({ kind, id }: { kind: Kind; id: string }) {
   const main = useRef<HTMLDivElement>(null);
   const scroller = useCallback(() => main.current, []);
   const resource = useResource(id, (signal) => readMachine(id, signal));
   const machine = useLiveMachine(resource.data, id);
-  const rules = useResource(`${id} rules`, async (signal) => (await api.inForce(id, signal)).items);
+  const rules = useResource(`${id} rules`, (signal) => api.inForce(id, signal));
   const [query] = useQuery();
   const range = rangeOf(query);
   const violations = useResource(`${id} ${key(range)} violations`, async (signal) => {

@@ -9,8 +9,8 @@ import { t } from "../text/index.ts";
 import { condition, scope, valueText } from "./threshold-text.ts";
 
 export function ThresholdsView() {
-  const resource = useResource("thresholds", async (signal) => (await api.thresholds(signal)).items);
-  const rules = [...(resource.data ?? [])].sort((one, other) => one.metric.localeCompare(other.metric) || one.value - other.value);
+  const resource = useResource("thresholds", (signal) => api.thresholds(signal));
+  const rules = [...(resource.data ?? [])].sort((one, other) => one.metric.localeCompare(other.metric) || (one.value ?? 0) - (other.value ?? 0));
   return (
     <div className="view">
       <Panel title={t("nav.thresholds")} resource={resource} isEmpty={rules.length === 0} empty={t("thresholds.none")} aside={<span className="count">{rules.length}</span>}>

@@ -14,7 +14,7 @@ import { t, type Key } from "../text/index.ts";
 import { ViolationTable } from "./ViolationTable.tsx";
 
 const SEVERITIES = ["critical", "warning", "info"];
-const PAGE = "100";
+const PAGE = 100;
 
 export function ViolationsView() {
   const { all } = useStore(open);
@@ -59,7 +59,7 @@ function History() {
   const readMore = async () => {
     if (!cursor) return;
     const page = await api.violations({ ...question, cursor });
-    setMore({ key, items: [...(behind?.items ?? []), ...page.items], cursor: page.next_cursor });
+    setMore({ key, items: [...(behind?.items ?? []), ...page.items], cursor: page.next_cursor ?? null });
   };
   return (
     <Panel

@@ -6,7 +6,7 @@ import { unitOf } from "../state/catalog.ts";
 import { t, type Key } from "../text/index.ts";
 
 /** A value in the unit of what is compared. */
-export function valueText(of: Pick<Violation, "metric" | "condition">, value: number | null): string {
+export function valueText(of: Pick<Violation, "metric" | "condition">, value: number | null | undefined): string {
   return of.condition === "time_until_full" ? duration(value) : byUnit(unitOf(of.metric), value);
 }
 
