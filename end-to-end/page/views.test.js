@@ -28,9 +28,9 @@ before(async () => {
   const [host] = (await standalone.get("/machines?kind=host&host_id=db-02")).items;
   const [container] = (await standalone.get("/machines?kind=container&host_id=db-02")).items;
   views = {
-    fleet: ["/", ".machines .row .severity"],
+    fleet: ["/", ".machines .spark path[d^=M]"],
     groups: ["/?group=rack&sort=-cpu", ".machines .row.group"],
-    containers: ["/containers", ".machines .row"],
+    containers: ["/containers", ".machines .spark path[d^=M]"],
     host: [`/hosts/${host.id}?range=15m`, ".chart-panel.cpu .u-over"],
     container: [`/containers/${container.id}?range=15m`, ".chart-panel.cpu .u-over"],
     violations: ["/violations", "table.violations"],
@@ -50,7 +50,7 @@ for (const colorScheme of ["light", "dark"]) {
       for (const [name, [path, wanted]] of Object.entries(views)) {
         const made = await context(browser, { colorScheme, viewport, bypassCSP: false });
         const page = await open(made, standalone.url + path);
-        await page.locator(wanted).first().waitFor();
+        await page.locator(wanted).first().waitFor({ state: "attached" });
         await page.locator(".stream.live").waitFor();
         // charts further down are read when they come into view
         const isLoading = () => [...document.querySelectorAll(".loading")].some((element) => element.getBoundingClientRect().top < innerHeight);

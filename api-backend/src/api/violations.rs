@@ -7,11 +7,12 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::extract::{Part, id};
 use super::fields::Fields;
 use super::violation_query::{Asked, Question, cursor, take_page};
-use super::{App, Page as List, Problem, export, violation_export};
+use super::{App, Problem, export, violation_export};
 use crate::store::violation_pages::Page;
 use crate::store::violations::get;
 use crate::store::{self, Connection, StoreError};
@@ -36,7 +37,7 @@ const SCAN: i64 = 1_000;
         ("threshold_id" = Option<String>, Query), ("state" = Option<String>, Query, description = "`open`, `silenced` or `closed`"),
         ("acknowledged" = Option<bool>, Query), ("cursor" = Option<String>, Query), ("limit" = Option<i64>, Query),
     ),
-    responses((status = 200, body = List<Violation>)))]
+    responses((status = 200, body = List)))]
 pub(super) async fn list_violations(State(app): State<App>, headers: HeaderMap, mut fields: Fields) -> Result<Response, Problem> {
     let page = take_page(&app, &mut fields)?;
     let asked = Asked::take(&mut fields)?;
@@ -49,7 +50,8 @@ pub(super) async fn list_violations(State(app): State<App>, headers: HeaderMap, 
 }
 
 /// Written as it is: a tree of values in between would be most of the work.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Violations)]
 struct List {
     items: Vec<Listed>,
     next_cursor: Option<String>,
@@ -79,7 +81,8 @@ async fn json_page(app: &App, question: &Question, page: Page) -> Result<Respons
 }
 
 /// A violation in a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedViolation)]
 struct Listed {
     #[serde(flatten)]
     violation: Violation,

@@ -505,6 +505,11 @@ export interface components {
             hours: components["schemas"]["Hour"][];
             totals: components["schemas"]["Counted"];
         };
+        /** @description A violation in a list. */
+        ListedViolation: components["schemas"]["Violation"] & {
+            /** @description Present in those that are open although nothing is known of their host: it was called down. Whoever shows many may fold them. */
+            host_is_down?: boolean | null;
+        };
         /** @description A host or a container. */
         Machine: {
             /** @description A host's devices: by table, rows of column and value. */
@@ -715,86 +720,6 @@ export interface components {
                  */
                 window_seconds?: number | null;
             }[];
-            /** @description Asks for what follows; absent at the end. */
-            next_cursor?: string | null;
-        };
-        /** @description A list, or as much of it as one answer holds. */
-        Page_Violation: {
-            items: (components["schemas"]["Attention"] & {
-                /** @description Of a late pipeline: `consumer`, `broker`, `partition N` or `unknown`, as it was when it opened. */
-                cause?: string | null;
-                /** @description `recovered`, `stopped`, `gone` or `threshold_changed`. */
-                close_reason?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the sample that closed it.
-                 */
-                closed_at?: string | null;
-                /**
-                 * Format: double
-                 * @description Its value; absent when the series ended, and where there is no number for it: a share that no longer grows is never full.
-                 */
-                closed_value?: number | null;
-                /**
-                 * Format: int64
-                 * @description The version of the rule that closed it; absent when the rule was deleted.
-                 */
-                closed_version?: number | null;
-                /** @description What is compared. */
-                condition: components["schemas"]["Quantity"];
-                /**
-                 * Format: date-time
-                 * @description When the backend learnt of it: later than `opened_at` by the way of the report, or by an outage.
-                 */
-                detected_at: string;
-                /** @description The device, when the metric is of one. */
-                device?: string | null;
-                /** @description Which side violates. */
-                direction: components["schemas"]["Direction"];
-                /** @description Its host's own id. */
-                host_id: string;
-                /** @description What its host was called. */
-                host_name: string;
-                /** @description Its number, as text. */
-                id: string;
-                /** @description Host or container. */
-                kind: components["schemas"]["Kind"];
-                /** @description The machine. */
-                machine_id: string;
-                /** @description What it was called. */
-                machine_name: string;
-                /** @description The metric. */
-                metric: string;
-                /**
-                 * Format: date-time
-                 * @description Time of the sample that opened it.
-                 */
-                opened_at: string;
-                /**
-                 * Format: double
-                 * @description Its value.
-                 */
-                opened_value: number;
-                /**
-                 * Format: double
-                 * @description Worst value so far.
-                 */
-                peak_value: number;
-                /** @description How bad it is. */
-                severity: components["schemas"]["Severity"];
-                /** @description The rule. */
-                threshold_id: string;
-                /**
-                 * Format: double
-                 * @description The rule's value at the time of opening, in the unit of what is compared; so are all values.
-                 */
-                threshold_value: number;
-                /**
-                 * Format: int64
-                 * @description The rule's version at the time of opening; 0 where that was not kept yet.
-                 */
-                threshold_version: number;
-            })[];
             /** @description Asks for what follows; absent at the end. */
             next_cursor?: string | null;
         };
@@ -1084,6 +1009,11 @@ export interface components {
              * @description The rule's version at the time of opening; 0 where that was not kept yet.
              */
             threshold_version: number;
+        };
+        /** @description Written as it is: a tree of values in between would be most of the work. */
+        Violations: {
+            items: components["schemas"]["ListedViolation"][];
+            next_cursor?: string | null;
         };
     };
     responses: never;
@@ -1502,7 +1432,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_Violation"];
+                    "application/json": components["schemas"]["Violations"];
                 };
             };
         };

@@ -128,6 +128,7 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
           }}
         />
       </div>
+      {lines.length === 0 && order.size > 0 && <div className="nothing">{t("fleet.none")}</div>}
     </div>
   );
 }
