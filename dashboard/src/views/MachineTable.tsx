@@ -164,7 +164,7 @@ const MachineRow = memo(
               <Link href={machinePath(kind, row.id)} title={row.name}>
                 {row.name}
               </Link>
-              <Labels row={row} kind={kind} hostName={hostName} />
+              <Labels row={row} kind={kind} hostName={columns.some((other) => other.id === "host") ? "" : hostName} />
             </div>
           ) : (
             <div key={column.id} role="cell" className={`${column.id} ${column.isText ? "" : "right"}`}>
