@@ -3,11 +3,11 @@ import { createRoot } from "react-dom/client";
 import { App } from "./App.tsx";
 import { start as startLive } from "./live/live.ts";
 import { start as startCatalog } from "./state/catalog.ts";
-import { apply } from "./state/preferences.ts";
+import { start as startPreferences } from "./state/preferences.ts";
 import { start as startViolations } from "./state/violations.ts";
 import "./style.css";
 
-apply();
+startPreferences();
 startLive();
 startCatalog();
 startViolations();

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 
 import { byUnit, bytes, count, duration, onAxis, percent, rate } from "../src/format/numbers.ts";
+import { operatorHeader } from "../src/api/operator.ts";
 import { en } from "../src/text/en.ts";
 import { fill } from "../src/text/fill.ts";
 import { ko } from "../src/text/ko.ts";
@@ -41,4 +42,14 @@ test("a range is in the URL, and nonsense is the default", () => {
 test("zooming in has an end, and moving goes by half", () => {
   expect(fixed(NOW, NOW + 2)).toEqual({ from: "2026-11-21T11:59:55.001Z", to: "2026-11-21T12:00:05.001Z", range: null });
   expect(moved(range("range=1h"), NOW, -1)).toEqual({ from: "2026-11-21T10:30:00.000Z", to: "2026-11-21T11:30:00.000Z", range: null });
+});
+
+test("a name is sent as bytes of UTF-8, without what a header cannot have", () => {
+  const read = (name: string) => {
+    const header = operatorHeader(name);
+    return header && new TextDecoder().decode(Uint8Array.from(header, (byte) => byte.charCodeAt(0)));
+  };
+  expect(["", "  ", "\n", " jana ", "김하늘", "a\r\nX-Other: b", "👩‍🔧"].map(read)).toEqual([null, null, null, "jana", "김하늘", "a  X-Other: b", "👩‍🔧"]);
+  expect([...(read("김".repeat(129)) ?? "")].length).toBe(128);
+  expect(() => new Headers({ "X-Operator": operatorHeader("김하늘") ?? "" })).not.toThrow();
 });

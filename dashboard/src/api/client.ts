@@ -2,6 +2,8 @@
 
 import createClient from "openapi-fetch";
 
+import { getPreferences } from "../state/preferences.ts";
+import { operatorHeader } from "./operator.ts";
 import type { components, paths } from "./schema.ts";
 
 export type Machine = components["schemas"]["Machine"];
@@ -32,6 +34,15 @@ export class Failure extends Error {
 }
 
 const client = createClient<paths>({ baseUrl: "/api/v1" });
+
+// every change says who makes it, as far as somebody told the page
+client.use({
+  onRequest({ request }) {
+    const name = operatorHeader(getPreferences().operator);
+    if (name && request.method !== "GET") request.headers.set("X-Operator", name);
+    return request;
+  },
+});
 
 interface Answer<T> {
   data?: T;

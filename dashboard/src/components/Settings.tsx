@@ -1,14 +1,14 @@
-// Colours, language and time zone of this browser.
+// Colours, language and time zone of this browser, and who sits before it.
 
 import { useEffect, useRef } from "react";
 
-import { choose, usePreferences, type Language, type Theme } from "../state/preferences.ts";
+import { choose, OPERATOR_CHARS, usePreferences, type Language, type Theme } from "../state/preferences.ts";
 import { t } from "../text/index.ts";
 
 const ZONES = Intl.supportedValuesOf("timeZone");
 
 export function Settings() {
-  const { theme, language, zone } = usePreferences();
+  const { theme, language, zone, operator } = usePreferences();
   const box = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     const close = (event: Event) => {
@@ -32,6 +32,11 @@ export function Settings() {
         </svg>
       </summary>
       <div>
+        <label>
+          {t("settings.operator")}
+          <input value={operator} maxLength={OPERATOR_CHARS} autoComplete="name" onChange={(event) => choose({ operator: event.target.value })} />
+          <small>{t("settings.operator.hint")}</small>
+        </label>
         <label>
           {t("settings.theme")}
           <select value={theme} onChange={(event) => choose({ theme: event.target.value as Theme })}>

@@ -10,10 +10,15 @@ export interface Preferences {
   language: Language;
   /** IANA name; empty: the browser's own. */
   zone: string;
+  /** Who makes changes here; empty: nobody says. */
+  operator: string;
 }
 
+/** Characters of a name, as the backend takes them. */
+export const OPERATOR_CHARS = 128;
+
 const KEY = "server-monitoring";
-const DEFAULTS: Preferences = { theme: "auto", language: "auto", zone: "" };
+const DEFAULTS: Preferences = { theme: "auto", language: "auto", zone: "", operator: "" };
 
 function read(): Preferences {
   try {
@@ -39,15 +44,20 @@ export function choose(change: Partial<Preferences>): void {
 export const usePreferences = () => useStore(preferences);
 export const getPreferences = preferences.get;
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-dark.addEventListener("change", apply);
+const DARK = "(prefers-color-scheme: dark)";
 
 /** The colours in use; charts draw with them. */
 export const theme = new Store<"light" | "dark">("light");
 
-export function apply(): void {
+/** The page follows the system where nothing else was chosen. */
+export function start(): void {
+  matchMedia(DARK).addEventListener("change", apply);
+  apply();
+}
+
+function apply(): void {
   const { theme: chosen, language } = preferences.get();
-  const shown = chosen === "auto" ? (dark.matches ? "dark" : "light") : chosen;
+  const shown = chosen === "auto" ? (matchMedia(DARK).matches ? "dark" : "light") : chosen;
   document.documentElement.dataset.theme = shown;
   document.documentElement.lang = languageOf(language);
   theme.set(shown);

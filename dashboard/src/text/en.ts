@@ -12,6 +12,8 @@ export const en = {
   "stream.lost": "connection lost, trying again",
   "stream.lost.long": "The connection to the backend is lost since {time}. What you see is from then; the page comes back by itself.",
   "settings.title": "Settings",
+  "settings.operator": "Your name",
+  "settings.operator.hint": "Stands beside what you change or acknowledge.",
   "settings.theme": "Colours",
   "settings.theme.auto": "as the system",
   "settings.theme.light": "light",

@@ -14,6 +14,8 @@ export const ko: Record<Key, string> = {
   "stream.lost": "연결 끊김, 다시 시도 중",
   "stream.lost.long": "{time}부터 백엔드와 연결이 끊겼습니다. 지금 보이는 값은 그때의 값이며, 연결은 자동으로 복구됩니다.",
   "settings.title": "설정",
+  "settings.operator": "이름",
+  "settings.operator.hint": "변경하거나 확인한 내용에 함께 표시됩니다.",
   "settings.theme": "색상",
   "settings.theme.auto": "시스템 설정",
   "settings.theme.light": "밝게",
