@@ -2,10 +2,15 @@
 //! last looked at (`tests/openapi.rs`).
 
 use axum::Json;
-use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{Content, OpenApi as Document, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
 
-use super::{acknowledge, catalog, fleet, in_force, machines, pipeline, series, session, stream, thresholds, top, violations};
+use super::problem::ProblemBody;
+use super::{
+    acknowledge, catalog, explain, fleet, in_force, machines, pipeline, series, session, stream, thresholds, top,
+    violation_counts, violations,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,13 +32,37 @@ use super::{acknowledge, catalog, fleet, in_force, machines, pipeline, series, s
         thresholds::list_thresholds,
         in_force::list_in_force,
         violations::list_violations,
+        violation_counts::count_violations,
         violations::show_violation,
+        explain::explain_violation,
         acknowledge::acknowledge_violation,
         acknowledge::take_acknowledgement_back,
         stream::follow,
-    )
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&Problems)
 )]
 struct Api;
+
+/// Whatever is asked may be answered by a problem.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut Document) {
+        for path in document.paths.paths.values_mut() {
+            let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+            operations.into_iter().flatten().for_each(add_problems);
+        }
+    }
+}
+
+fn add_problems(operation: &mut Operation) {
+    for status in ["4XX", "5XX"] {
+        let content = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new().description("A problem").content("application/problem+json", content);
+        operation.responses.responses.insert(status.to_owned(), response.build().into());
+    }
+}
 
 /// The document.
 pub fn document() -> Document {

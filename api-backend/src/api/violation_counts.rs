@@ -7,14 +7,15 @@ use axum::extract::State;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::fields::Fields;
 use super::range::{Range, zone};
-use super::violation_query::Asked;
+use super::violation_query::{Asked, Filters};
 use super::{App, Problem};
-use crate::store::violation_counts::{Counts, by_day, by_machine, by_metric};
-use crate::thresholds::Severity;
+use crate::store::violation_counts::{Counts, OfMachine, by_day, by_machine, by_metric};
+use crate::thresholds::{Kind, Severity};
 use crate::time::{DAY_MS, now_ms, rfc3339};
 
 const DEFAULT_DAYS: i64 = 30;
@@ -23,7 +24,88 @@ const DAYS_MAX: i64 = 400;
 /// Machines of one answer: those with the most.
 const MACHINES_MAX: i64 = 100;
 
-pub(super) async fn count_violations(State(app): State<App>, mut fields: Fields) -> Result<Json<Value>, Problem> {
+/// How many opened.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ViolationCounts)]
+pub(super) struct Counted {
+    /// `day`, `machine`, `metric` or `severity`.
+    by: String,
+    #[schema(format = DateTime)]
+    from: String,
+    #[schema(format = DateTime)]
+    to: String,
+    total: OfSeverities,
+    items: Vec<Item>,
+    /// Whether there are machines beyond those that are listed.
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+/// Those of one of what they are counted by.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = ViolationCount)]
+enum Item {
+    Day(DayCount),
+    Machine(MachineCount),
+    Metric(MetricCount),
+    Severity(SeverityCount),
+}
+
+#[derive(Serialize, ToSchema)]
+struct DayCount {
+    /// Of the zone that was asked for.
+    #[schema(format = Date)]
+    day: String,
+    #[serde(flatten)]
+    counts: OfSeverities,
+}
+
+#[derive(Serialize, ToSchema)]
+struct MachineCount {
+    machine_id: String,
+    machine_name: String,
+    host_id: String,
+    host_name: String,
+    kind: Kind,
+    #[serde(flatten)]
+    counts: OfSeverities,
+}
+
+#[derive(Serialize, ToSchema)]
+struct MetricCount {
+    metric: String,
+    #[serde(flatten)]
+    counts: OfSeverities,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SeverityCount {
+    severity: Severity,
+    count: i64,
+}
+
+/// All, and those of each severity.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SeverityCounts)]
+struct OfSeverities {
+    count: i64,
+    info: i64,
+    warning: i64,
+    critical: i64,
+}
+
+/// How many violations opened, for charts: each day of the range, each severity, the metrics or the 100 machines with the most.
+#[utoipa::path(get, path = "/violations/counts", tag = "violations",
+    params(
+        ("by" = Option<String>, Query, description = "`day` (default), `machine`, `metric` or `severity`"),
+        ("from" = Option<String>, Query, description = "Time, or date in `tz`; default: 30 days before the end"),
+        ("to" = Option<String>, Query, description = "The same; not in the range itself; default: now. 400 days at most"),
+        ("tz" = Option<String>, Query, description = "IANA name of a time zone; default: the server's"),
+        Filters,
+    ),
+    responses((status = 200, body = Counted)))]
+pub(super) async fn count_violations(State(app): State<App>, mut fields: Fields) -> Result<Json<Counted>, Problem> {
     let tz = fields.one("tz")?;
     let zone = zone(&app, tz.as_deref())?;
     let range = Range::parse(&app, fields.one("from")?.as_deref(), fields.one("to")?.as_deref(), tz.as_deref())?;
@@ -50,42 +132,34 @@ pub(super) async fn count_violations(State(app): State<App>, mut fields: Fields)
     let mut total = Counts::new();
     days.values().for_each(|counts| add(&mut total, counts));
     let mut has_more = false;
-    let items: Vec<Value> = match by.as_str() {
+    let items: Vec<Item> = match by.as_str() {
         "day" => all_days(&zone, from, to)?
             .into_iter()
-            .map(|day| with_counts(json!({"day": day.to_string()}), days.get(&day).unwrap_or(&Counts::new())))
+            .map(|day| {
+                Item::Day(DayCount { day: day.to_string(), counts: OfSeverities::of(days.get(&day).unwrap_or(&Counts::new())) })
+            })
             .collect(),
         "severity" => [Severity::Info, Severity::Warning, Severity::Critical]
-            .iter()
-            .map(|severity| json!({"severity": severity, "count": total.get(severity).unwrap_or(&0)}))
+            .into_iter()
+            .map(|severity| Item::Severity(SeverityCount { severity, count: count(&total, severity) }))
             .collect(),
         "metric" => {
-            let mut metrics: Vec<_> = by_metric(&mut snapshot, dialect, &filter, (from, to)).await?.into_iter().collect();
-            metrics.sort_by_key(|(_, counts)| -counts.values().sum::<i64>());
-            metrics.into_iter().map(|(metric, counts)| with_counts(json!({"metric": metric}), &counts)).collect()
+            let metrics = by_metric(&mut snapshot, dialect, &filter, (from, to)).await?.into_iter();
+            let mut metrics: Vec<_> =
+                metrics.map(|(metric, counts)| MetricCount { metric, counts: OfSeverities::of(&counts) }).collect();
+            metrics.sort_by_key(|metric| -metric.counts.count);
+            metrics.into_iter().map(Item::Metric).collect()
         }
         "machine" => {
             let mut machines = by_machine(&mut snapshot, dialect, &filter, (from, to), MACHINES_MAX + 1).await?;
             has_more = machines.len() as i64 > MACHINES_MAX;
             machines.truncate(usize::try_from(MACHINES_MAX).unwrap_or(usize::MAX));
-            let item = |machine: &crate::store::violation_counts::OfMachine| {
-                let item = json!({
-                    "machine_id": machine.machine_id.to_string(),
-                    "machine_name": machine.machine_name,
-                    "host_id": machine.host_id,
-                    "host_name": machine.host_name,
-                    "kind": machine.kind,
-                });
-                with_counts(item, &machine.counts)
-            };
-            machines.iter().map(item).collect()
+            machines.into_iter().map(|machine| Item::Machine(machine.into())).collect()
         }
         other => return Err(Problem::bad_request(format!("by: \"{other}\" is not one of day, machine, metric, severity"))),
     };
-    Ok(Json(json!({
-        "by": by, "from": rfc3339(from), "to": rfc3339(to), "total": with_counts(json!({}), &total),
-        "items": items, "has_more": has_more, "next_cursor": null,
-    })))
+    let (from, to, total) = (rfc3339(from), rfc3339(to), OfSeverities::of(&total));
+    Ok(Json(Counted { by, from, to, total, items, has_more, next_cursor: None }))
 }
 
 fn add(sum: &mut Counts, counts: &Counts) {
@@ -94,12 +168,33 @@ fn add(sum: &mut Counts, counts: &Counts) {
     }
 }
 
-fn with_counts(mut item: Value, counts: &Counts) -> Value {
-    item["count"] = json!(counts.values().sum::<i64>());
-    for severity in [Severity::Info, Severity::Warning, Severity::Critical] {
-        item[severity.as_str()] = json!(counts.get(&severity).unwrap_or(&0));
+fn count(counts: &Counts, severity: Severity) -> i64 {
+    counts.get(&severity).copied().unwrap_or(0)
+}
+
+impl OfSeverities {
+    fn of(counts: &Counts) -> OfSeverities {
+        let of = |severity| count(counts, severity);
+        OfSeverities {
+            count: counts.values().sum(),
+            info: of(Severity::Info),
+            warning: of(Severity::Warning),
+            critical: of(Severity::Critical),
+        }
     }
-    item
+}
+
+impl From<OfMachine> for MachineCount {
+    fn from(machine: OfMachine) -> MachineCount {
+        MachineCount {
+            machine_id: machine.machine_id.to_string(),
+            machine_name: machine.machine_name,
+            host_id: machine.host_id,
+            host_name: machine.host_name,
+            kind: machine.kind,
+            counts: OfSeverities::of(&machine.counts),
+        }
+    }
 }
 
 /// A stretch of time in which a zone's clocks are not moved.

@@ -1,5 +1,7 @@
 //! Which violations a query asks for.
 
+use utoipa::IntoParams;
+
 use super::extract::{id, limit};
 use super::fields::Fields;
 use super::range::Range;
@@ -15,6 +17,52 @@ const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1_000;
 /// Hosts and containers that labels may stand for in one question.
 pub(super) const LABELLED_MAX: usize = 10_000;
+
+/// What [`Asked::take`] takes, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "fields are read by name: several of them may come several times")]
+pub(super) struct Filters {
+    /// Ids of machines, separated by commas.
+    machine_id: Option<String>,
+    /// Of these hosts and their containers.
+    host_id: Option<Vec<String>>,
+    /// `key=value`, or `key` with any value; a machine must have all of them, of its own or of its host.
+    label: Option<Vec<String>>,
+    /// Names, separated by commas.
+    metric: Option<String>,
+    device: Option<Vec<String>>,
+    /// Of `host`, `container` and `pipeline`, separated by commas.
+    kind: Option<String>,
+    /// Of `info`, `warning` and `critical`, separated by commas.
+    severity: Option<String>,
+    /// Ids of rules, separated by commas.
+    threshold_id: Option<String>,
+    /// `open`, `silenced` (open, and under a silence now; not of counts) or `closed`.
+    state: Option<String>,
+    acknowledged: Option<bool>,
+}
+
+/// What [`take_page`] takes, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "as above")]
+pub(super) struct PageParams {
+    /// Time, or date in `tz`.
+    from: Option<String>,
+    /// The same; not in the range itself.
+    to: Option<String>,
+    /// IANA name of a time zone; default: the server's.
+    tz: Option<String>,
+    /// `overlapping` (default) or `opened`.
+    r#match: Option<String>,
+    /// `-opened_at` (default) or `opened_at`.
+    sort: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1 to 1,000; default: 100. A file has all.
+    limit: Option<i64>,
+}
 
 /// What the filters say.
 pub(super) struct Asked {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::extract::{Part, id};
 use super::fields::Fields;
-use super::violation_query::{Asked, Question, cursor, take_page};
+use super::violation_query::{Asked, Filters, PageParams, Question, cursor, take_page};
 use super::{App, Problem, export, violation_export};
 use crate::store::violation_pages::Page;
 use crate::store::violations::get;
@@ -26,18 +26,8 @@ const SCAN: i64 = 1_000;
 
 /// Violations by date range and much else, newest first; as a file with `Accept: text/csv` or `application/x-ndjson`.
 #[utoipa::path(get, path = "/violations", tag = "violations",
-    params(
-        ("from" = Option<String>, Query), ("to" = Option<String>, Query), ("tz" = Option<String>, Query),
-        ("match" = Option<String>, Query, description = "`overlapping` (default) or `opened`"),
-        ("sort" = Option<String>, Query, description = "`-opened_at` (default) or `opened_at`"),
-        ("machine_id" = Option<String>, Query, description = "One or several, separated by commas"),
-        ("host_id" = Option<String>, Query), ("label" = Option<String>, Query),
-        ("metric" = Option<String>, Query, description = "One or several, separated by commas"), ("device" = Option<String>, Query),
-        ("kind" = Option<String>, Query), ("severity" = Option<String>, Query, description = "One or several, separated by commas"),
-        ("threshold_id" = Option<String>, Query), ("state" = Option<String>, Query, description = "`open`, `silenced` or `closed`"),
-        ("acknowledged" = Option<bool>, Query), ("cursor" = Option<String>, Query), ("limit" = Option<i64>, Query),
-    ),
-    responses((status = 200, body = List)))]
+    params(PageParams, Filters),
+    responses((status = 200, content((List = "application/json"), (String = "text/csv"), (String = "application/x-ndjson")))))]
 pub(super) async fn list_violations(State(app): State<App>, headers: HeaderMap, mut fields: Fields) -> Result<Response, Problem> {
     let page = take_page(&app, &mut fields)?;
     let asked = Asked::take(&mut fields)?;

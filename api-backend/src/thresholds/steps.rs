@@ -1,6 +1,7 @@
 //! What the evaluator did with one series, in words.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use wire_model::catalog;
 
 use super::evaluator::{CloseReason, SeriesState};
@@ -22,10 +23,12 @@ pub struct Moment<'a> {
 }
 
 /// Something that a sample changed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = ExplainedStep)]
 pub struct Step {
     /// Time of the sample.
     #[serde(serialize_with = "crate::time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: i64,
     /// What happened, for programs.
     pub step: StepKind,
@@ -34,7 +37,7 @@ pub struct Step {
 }
 
 /// What a sample changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
     /// The series went beyond the value, and has to stay there.

@@ -19,9 +19,22 @@ export type Status = Machine["status"];
 export type Severity = components["schemas"]["Severity"];
 
 export type Violation = components["schemas"]["Violation"];
+export type ViolationQuery = NonNullable<paths["/violations"]["get"]["parameters"]["query"]>;
+export type CountsQuery = Omit<NonNullable<paths["/violations/counts"]["get"]["parameters"]["query"]>, "by">;
+export type Explanation = components["schemas"]["Explanation"];
 /** What may be left out of a rule that is sent stands in every rule that comes. */
 export type Threshold = Required<components["schemas"]["Threshold"]>;
 export type InForce = components["schemas"]["InForce"] & { threshold: Threshold };
+
+/** How many violations opened, and the items of what they are counted by. */
+export type Counts<By extends keyof CountsBy> = components["schemas"]["ViolationCounts"] & { items: CountsBy[By][] };
+
+interface CountsBy {
+  day: components["schemas"]["DayCount"];
+  machine: components["schemas"]["MachineCount"];
+  metric: components["schemas"]["MetricCount"];
+  severity: components["schemas"]["SeverityCount"];
+}
 
 /** What the backend says it could not do, or that it could not be asked. */
 export class Failure extends Error {
@@ -33,7 +46,8 @@ export class Failure extends Error {
   }
 }
 
-const client = createClient<paths>({ baseUrl: "/api/v1" });
+// what may be had as a file, too, is asked for as JSON here
+const client = createClient<paths, "application/json" | "application/problem+json">({ baseUrl: "/api/v1" });
 
 // every change says who makes it, as far as somebody told the page
 client.use({
@@ -87,8 +101,14 @@ export const api = {
     return ask(client.GET("/series", { params: { query } }));
   },
   pipeline: (signal?: AbortSignal) => ask(client.GET("/pipeline", { signal })),
-  violations: (query: NonNullable<paths["/violations"]["get"]["parameters"]["query"]>, signal?: AbortSignal) =>
-    ask(client.GET("/violations", { params: { query }, signal })),
+  violations: (query: ViolationQuery, signal?: AbortSignal) => ask(client.GET("/violations", { params: { query }, signal })),
+  /** All that a question means, as a file. */
+  violationsAsCsv: (query: ViolationQuery, signal?: AbortSignal): Promise<Blob> =>
+    ask(client.GET("/violations", { params: { query }, headers: { Accept: "text/csv" }, parseAs: "blob", signal })),
+  violationCounts: async <By extends keyof CountsBy>(by: By, query: CountsQuery, signal?: AbortSignal) =>
+    (await ask(client.GET("/violations/counts", { params: { query: { ...query, by } }, signal }))) as Counts<By>,
+  violation: (id: string, signal?: AbortSignal) => ask(client.GET("/violations/{id}", { params: { path: { id } }, signal })),
+  explain: (id: string, signal?: AbortSignal) => ask(client.GET("/violations/{id}/explain", { params: { path: { id } }, signal })),
   acknowledge: (id: string, comment: string) => ask(client.POST("/violations/{id}/acknowledge", { params: { path: { id } }, body: { comment } })),
   unacknowledge: (id: string) => ask(client.DELETE("/violations/{id}/acknowledge", { params: { path: { id } } })),
   thresholds: async (signal?: AbortSignal) => (await ask(client.GET("/thresholds", { signal }))).items as Threshold[],

@@ -247,6 +247,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/violations/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many violations opened, for charts: each day of the range, each severity, the metrics or the 100 machines with the most. */
+        get: operations["count_violations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/violations/{id}": {
         parameters: {
             query?: never;
@@ -277,6 +294,23 @@ export interface paths {
         post: operations["acknowledge_violation"];
         /** Takes that back. */
         delete: operations["take_acknowledgement_back"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/violations/{id}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why a violation opened and closed, from the stored samples of its series. */
+        get: operations["explain_violation"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -318,6 +352,13 @@ export interface components {
                 [key: string]: number | null;
             };
             version?: string | null;
+        };
+        /** @description What was compared, around opening and around closing; 2,000 samples at most. */
+        ComparedSamples: {
+            /** @description Unix ms. */
+            t: number[];
+            /** @description Null where there is no number: what does not grow is never full. */
+            value: (number | null)[];
         };
         Counted: components["schemas"]["Counts"] & {
             /** Format: int64 */
@@ -366,6 +407,13 @@ export interface components {
              */
             thinned: number;
         };
+        DayCount: components["schemas"]["SeverityCounts"] & {
+            /**
+             * Format: date
+             * @description Of the zone that was asked for.
+             */
+            day: string;
+        };
         /** @description Records in a topic of dead letters. */
         DeadLetters: {
             /** Format: date-time */
@@ -385,6 +433,48 @@ export interface components {
          * @enum {string}
          */
         Effect: "open" | "none";
+        /** @description Something that a sample changed. */
+        ExplainedStep: {
+            /**
+             * Format: date-time
+             * @description Time of the sample.
+             */
+            at: string;
+            /** @description What happened, for programs. */
+            step: components["schemas"]["StepKind"];
+            /** @description What happened, for people. */
+            text: string;
+        };
+        /** @description Why a violation opened and closed. */
+        Explanation: {
+            /** @description Whether that is what is stored. */
+            agrees?: boolean | null;
+            closed_by?: components["schemas"]["ThresholdThen"] | null;
+            /** @description Why it could not be evaluated again, or not to its end. */
+            hindrance?: string | null;
+            re_evaluated?: components["schemas"]["ReEvaluated"] | null;
+            samples: components["schemas"]["ComparedSamples"];
+            scope?: components["schemas"]["FittedScope"] | null;
+            /** @description What the evaluator did, the first 200. */
+            steps: components["schemas"]["ExplainedStep"][];
+            threshold?: components["schemas"]["ThresholdThen"] | null;
+            violation: components["schemas"]["Violation"];
+        };
+        FittedLabel: {
+            label: string;
+            matches: boolean;
+            /** @description The machine's. */
+            value?: string | null;
+            /** @description A value, or a pattern of values. */
+            wanted: string;
+        };
+        /** @description What of a rule's scope fits the machine as it is now: it may have been another one then. */
+        FittedScope: {
+            device?: string | null;
+            kind: components["schemas"]["Kind"];
+            labels: components["schemas"]["FittedLabel"][];
+            machine_id?: string | null;
+        };
         /** @description Machines as rows. */
         Fleet: {
             /** @description `id`, `name`, `host_id`, `status`, `interval_ms`, `labels`, `facts`, `at`, then names of metrics and attributes. */
@@ -554,6 +644,13 @@ export interface components {
              */
             status: "up" | "late" | "down" | "stopped" | "gone";
         };
+        MachineCount: components["schemas"]["SeverityCounts"] & {
+            host_id: string;
+            host_name: string;
+            kind: components["schemas"]["Kind"];
+            machine_id: string;
+            machine_name: string;
+        };
         /** @description Its violations are not announced meanwhile. */
         Maintenance: {
             comment: string;
@@ -575,6 +672,9 @@ export interface components {
             resolution: number;
             /** @description UCUM: `1` is a ratio from 0 to 1, `By` bytes, `By/s` bytes per second, `{cpu}` cores. */
             unit: string;
+        };
+        MetricCount: components["schemas"]["SeverityCounts"] & {
+            metric: string;
         };
         /** @description Reports that were made and did not come, by the reason. */
         Missing: {
@@ -804,6 +904,20 @@ export interface components {
          * @enum {string}
          */
         Quantity: "value" | "change" | "time_until_full";
+        /** @description What the stored samples come to. */
+        ReEvaluated: {
+            close_reason?: string | null;
+            /** Format: date-time */
+            closed_at?: string | null;
+            /** Format: double */
+            closed_value?: number | null;
+            /** Format: date-time */
+            opened_at?: string | null;
+            /** Format: double */
+            opened_value?: number | null;
+            /** Format: double */
+            peak_value?: number | null;
+        };
         /** @description All machines of a kind, those of them with some labels, or one machine (whose kind then follows). */
         Scope: {
             kind?: components["schemas"]["Kind"] | null;
@@ -844,6 +958,22 @@ export interface components {
          * @enum {string}
          */
         Severity: "info" | "warning" | "critical";
+        SeverityCount: {
+            /** Format: int64 */
+            count: number;
+            severity: components["schemas"]["Severity"];
+        };
+        /** @description All, and those of each severity. */
+        SeverityCounts: {
+            /** Format: int64 */
+            count: number;
+            /** Format: int64 */
+            critical: number;
+            /** Format: int64 */
+            info: number;
+            /** Format: int64 */
+            warning: number;
+        };
         /** @description That a violation is not to be told of. */
         Silenced: {
             /** @description By which silence. */
@@ -865,6 +995,11 @@ export interface components {
             to_offset: number;
             topic: string;
         };
+        /**
+         * @description What a sample changed.
+         * @enum {string}
+         */
+        StepKind: "waiting_began" | "waiting_began_anew" | "came_back" | "waiting_ended" | "opened" | "recovering_began" | "recovering_began_anew" | "fell_back" | "closed";
         /** @description A threshold, both ways. */
         Threshold: {
             condition?: components["schemas"]["Quantity"];
@@ -902,6 +1037,16 @@ export interface components {
              * @description Not with the condition `value`.
              */
             window_seconds?: number | null;
+        };
+        /** @description A version of a rule. */
+        ThresholdThen: {
+            /**
+             * Format: date-time
+             * @description Absent: before versions were kept.
+             */
+            changed_at?: string | null;
+            changed_by?: string | null;
+            threshold: components["schemas"]["Threshold"];
         };
         /** @description The greatest values of a metric. */
         Top: {
@@ -1010,6 +1155,22 @@ export interface components {
              */
             threshold_version: number;
         };
+        /** @description Those of one of what they are counted by. */
+        ViolationCount: components["schemas"]["DayCount"] | components["schemas"]["MachineCount"] | components["schemas"]["MetricCount"] | components["schemas"]["SeverityCount"];
+        /** @description How many opened. */
+        ViolationCounts: {
+            /** @description `day`, `machine`, `metric` or `severity`. */
+            by: string;
+            /** Format: date-time */
+            from: string;
+            /** @description Whether there are machines beyond those that are listed. */
+            has_more: boolean;
+            items: components["schemas"]["ViolationCount"][];
+            next_cursor?: string | null;
+            /** Format: date-time */
+            to: string;
+            total: components["schemas"]["SeverityCounts"];
+        };
         /** @description Written as it is: a tree of values in between would be most of the work. */
         Violations: {
             items: components["schemas"]["ListedViolation"][];
@@ -1041,6 +1202,24 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Metric"];
                 };
             };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     list_fleet: {
@@ -1064,6 +1243,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Fleet"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1097,6 +1294,24 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Machine"];
                 };
             };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     show_machine: {
@@ -1116,6 +1331,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Machine"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1143,6 +1376,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HostPipeline"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1176,6 +1427,24 @@ export interface operations {
                     "application/json": components["schemas"]["SeriesAnswer"];
                 };
             };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     list_in_force: {
@@ -1195,6 +1464,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_InForce"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1218,6 +1505,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Pipeline"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1249,6 +1554,24 @@ export interface operations {
                     "application/json": components["schemas"]["SeriesAnswer"];
                 };
             };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     show_session: {
@@ -1266,6 +1589,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1298,6 +1639,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     delete_session: {
@@ -1314,6 +1673,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -1343,6 +1720,24 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     list_thresholds: {
@@ -1360,6 +1755,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Threshold"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1392,34 +1805,61 @@ export interface operations {
                     "application/json": components["schemas"]["Top"];
                 };
             };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     list_violations: {
         parameters: {
             query?: {
+                /** @description Time, or date in `tz`. */
                 from?: string;
+                /** @description The same; not in the range itself. */
                 to?: string;
+                /** @description IANA name of a time zone; default: the server's. */
                 tz?: string;
-                /** @description `overlapping` (default) or `opened` */
+                /** @description `overlapping` (default) or `opened`. */
                 match?: string;
-                /** @description `-opened_at` (default) or `opened_at` */
+                /** @description `-opened_at` (default) or `opened_at`. */
                 sort?: string;
-                /** @description One or several, separated by commas */
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description 1 to 1,000; default: 100. A file has all. */
+                limit?: number;
+                /** @description Ids of machines, separated by commas. */
                 machine_id?: string;
-                host_id?: string;
-                label?: string;
-                /** @description One or several, separated by commas */
+                /** @description Of these hosts and their containers. */
+                host_id?: string[];
+                /** @description `key=value`, or `key` with any value; a machine must have all of them, of its own or of its host. */
+                label?: string[];
+                /** @description Names, separated by commas. */
                 metric?: string;
-                device?: string;
+                device?: string[];
+                /** @description Of `host`, `container` and `pipeline`, separated by commas. */
                 kind?: string;
-                /** @description One or several, separated by commas */
+                /** @description Of `info`, `warning` and `critical`, separated by commas. */
                 severity?: string;
+                /** @description Ids of rules, separated by commas. */
                 threshold_id?: string;
-                /** @description `open`, `silenced` or `closed` */
+                /** @description `open`, `silenced` (open, and under a silence now; not of counts) or `closed`. */
                 state?: string;
                 acknowledged?: boolean;
-                cursor?: string;
-                limit?: number;
             };
             header?: never;
             path?: never;
@@ -1433,6 +1873,90 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Violations"];
+                    "text/csv": string;
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_violations: {
+        parameters: {
+            query?: {
+                /** @description `day` (default), `machine`, `metric` or `severity` */
+                by?: string;
+                /** @description Time, or date in `tz`; default: 30 days before the end */
+                from?: string;
+                /** @description The same; not in the range itself; default: now. 400 days at most */
+                to?: string;
+                /** @description IANA name of a time zone; default: the server's */
+                tz?: string;
+                /** @description Ids of machines, separated by commas. */
+                machine_id?: string;
+                /** @description Of these hosts and their containers. */
+                host_id?: string[];
+                /** @description `key=value`, or `key` with any value; a machine must have all of them, of its own or of its host. */
+                label?: string[];
+                /** @description Names, separated by commas. */
+                metric?: string;
+                device?: string[];
+                /** @description Of `host`, `container` and `pipeline`, separated by commas. */
+                kind?: string;
+                /** @description Of `info`, `warning` and `critical`, separated by commas. */
+                severity?: string;
+                /** @description Ids of rules, separated by commas. */
+                threshold_id?: string;
+                /** @description `open`, `silenced` (open, and under a silence now; not of counts) or `closed`. */
+                state?: string;
+                acknowledged?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViolationCounts"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1454,6 +1978,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Violation"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1481,6 +2023,24 @@ export interface operations {
                     "application/json": components["schemas"]["Violation"];
                 };
             };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     take_acknowledgement_back: {
@@ -1500,6 +2060,63 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Violation"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain_violation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
