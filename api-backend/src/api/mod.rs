@@ -5,6 +5,7 @@
 mod access;
 mod acknowledge;
 mod backtest;
+mod backtest_body;
 mod catalog;
 mod consumers;
 mod cors;

@@ -8,8 +8,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::ProblemBody;
 use super::{
-    acknowledge, catalog, explain, fleet, in_force, machines, pipeline, series, session, stream, thresholds, top,
-    violation_counts, violations,
+    acknowledge, backtest, catalog, explain, fleet, in_force, machines, pipeline, series, session, silences, stream, thresholds,
+    top, violation_counts, violations,
 };
 
 #[derive(OpenApi)]
@@ -30,6 +30,18 @@ use super::{
         pipeline::show_pipeline,
         pipeline::show_host_pipeline,
         thresholds::list_thresholds,
+        thresholds::create_threshold,
+        thresholds::show_threshold,
+        thresholds::replace_threshold,
+        thresholds::delete_threshold,
+        thresholds::list_versions,
+        backtest::backtest,
+        backtest::suggest,
+        silences::list_silences,
+        silences::create_silence,
+        silences::show_silence,
+        silences::replace_silence,
+        silences::delete_silence,
         in_force::list_in_force,
         violations::list_violations,
         violation_counts::count_violations,

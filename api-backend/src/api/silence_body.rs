@@ -1,9 +1,9 @@
 //! A silence in JSON, and whether it makes sense.
 
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wire_model::limits::{LABEL_CHARS, NAME_CHARS};
 
 use super::Problem;
@@ -13,8 +13,9 @@ use crate::thresholds::SCOPE_LABELS;
 use crate::time::{parse_instant, rfc3339};
 
 /// What a client says of a silence. What it was told beside that may stand in it too.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewSilence)]
 pub(super) struct SilenceBody {
     /// Absent in what a client creates.
     #[serde(default)]
@@ -41,12 +42,16 @@ pub(super) struct SilenceBody {
     tz: Option<String>,
     comment: String,
     #[serde(default, rename = "created_at")]
+    #[schema(value_type = Option<String>)]
     _created_at: IgnoredAny,
     #[serde(default, rename = "created_by")]
+    #[schema(value_type = Option<String>)]
     _created_by: IgnoredAny,
     #[serde(default, rename = "active_until")]
+    #[schema(value_type = Option<String>)]
     _active_until: IgnoredAny,
     #[serde(default, rename = "next_start_at")]
+    #[schema(value_type = Option<String>)]
     _next_start_at: IgnoredAny,
 }
 
@@ -130,24 +135,54 @@ fn check_scope(scope: &Scope, kind: SilenceKind) -> Result<(), Problem> {
     Ok(())
 }
 
-/// As a client is told of it at this time.
-pub(super) fn to_json(silence: &Silence, now: i64) -> Value {
-    let activity = silence.schedule.at(now);
-    let Schedule { starts_at, ends_at, recurrence } = &silence.schedule;
-    json!({
-        "id": silence.id.to_string(),
-        "version": silence.version,
-        "kind": silence.kind,
-        "scope": silence.scope,
-        "starts_at": starts_at.map(rfc3339),
-        "ends_at": ends_at.map(rfc3339),
-        "cron": recurrence.as_ref().map(|found| &found.text),
-        "duration_seconds": recurrence.as_ref().map(|found| found.duration_seconds),
-        "tz": recurrence.as_ref().map(|found| &found.tz),
-        "comment": silence.comment,
-        "created_at": rfc3339(silence.created_at),
-        "created_by": silence.created_by,
-        "active_until": activity.until.map(rfc3339),
-        "next_start_at": activity.next_start.map(rfc3339),
-    })
+/// A silence, as a client is told of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Silence)]
+pub(super) struct Told {
+    id: String,
+    version: i64,
+    kind: SilenceKind,
+    scope: Scope,
+    #[schema(format = DateTime)]
+    starts_at: Option<String>,
+    #[schema(format = DateTime)]
+    ends_at: Option<String>,
+    /// Minute, hour, day of month, month and day of week.
+    cron: Option<String>,
+    duration_seconds: Option<i64>,
+    tz: Option<String>,
+    comment: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    created_by: Option<String>,
+    /// Absent while it is not active.
+    #[schema(format = DateTime)]
+    active_until: Option<String>,
+    /// When it begins to be active; absent when it never will again.
+    #[schema(format = DateTime)]
+    next_start_at: Option<String>,
+}
+
+impl Told {
+    /// At this time.
+    pub(super) fn of(silence: Silence, now: i64) -> Told {
+        let activity = silence.schedule.at(now);
+        let Schedule { starts_at, ends_at, recurrence } = silence.schedule;
+        Told {
+            id: silence.id.to_string(),
+            version: silence.version,
+            kind: silence.kind,
+            scope: silence.scope,
+            starts_at: starts_at.map(rfc3339),
+            ends_at: ends_at.map(rfc3339),
+            cron: recurrence.as_ref().map(|found| found.text.clone()),
+            duration_seconds: recurrence.as_ref().map(|found| found.duration_seconds),
+            tz: recurrence.map(|found| found.tz),
+            comment: silence.comment,
+            created_at: rfc3339(silence.created_at),
+            created_by: silence.created_by,
+            active_until: activity.until.map(rfc3339),
+            next_start_at: activity.next_start.map(rfc3339),
+        }
+    }
 }

@@ -4,31 +4,42 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 
 use super::etag::{changed_meanwhile, etag, require_match};
 use super::extract::{Body, Part, id};
 use super::operator::operator;
-use super::problem::ChangeError;
-use super::silence_body::{SilenceBody, to_json};
-use super::{App, Problem};
+use super::problem::{ChangeError, ProblemBody};
+use super::silence_body::{SilenceBody, Told};
+use super::{App, Page, Problem};
 use crate::silence::{SILENCES_MAX, Silence};
 use crate::store::{self, Connection, StoreError};
 use crate::time::now_ms;
 
 /// All of them, with those that ended of late.
-pub(super) async fn list_silences(State(app): State<App>) -> Result<Json<Value>, Problem> {
+#[utoipa::path(get, path = "/silences", tag = "silences", responses((status = 200, body = Page<Told>)))]
+pub(super) async fn list_silences(State(app): State<App>) -> Result<Json<Page<Told>>, Problem> {
     let silences = store::silences::all(&mut *app.store.read().await?).await?;
     let now = now_ms();
-    let items: Vec<_> = silences.iter().map(|silence| to_json(silence, now)).collect();
-    Ok(Json(json!({"items": items, "next_cursor": null})))
+    let items = silences.into_iter().map(|silence| Told::of(silence, now)).collect();
+    Ok(Json(Page { items, next_cursor: None }))
 }
 
+/// One silence, with its `ETag`.
+#[utoipa::path(get, path = "/silences/{id}", tag = "silences", params(("id" = String, Path)),
+    responses((status = 200, body = Told, headers(("ETag" = String, description = "Its version, in quotes")))))]
 pub(super) async fn show_silence(State(app): State<App>, Part(text): Part) -> Result<Response, Problem> {
     let silence = find(&mut *app.store.read().await?, &text).await?;
-    Ok(answer(StatusCode::OK, &silence))
+    Ok(answer(StatusCode::OK, silence))
 }
 
+/// A new silence, or a maintenance.
+#[utoipa::path(post, path = "/silences", tag = "silences", params(("X-Operator" = Option<String>, Header, description = "Who does it")),
+    request_body = SilenceBody,
+    responses(
+        (status = 201, body = Told, headers(("ETag" = String), ("Location" = String))),
+        (status = 409, description = "There are too many", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "It makes no sense", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn create_silence(
     State(app): State<App>,
     headers: HeaderMap,
@@ -43,8 +54,8 @@ pub(super) async fn create_silence(
         return Err(Problem::unprocessable("ends_at: it would never be active"));
     }
     let silence = app.store.with_patience(|| insert(&app, new.clone())).await?;
-    let mut response = answer(StatusCode::CREATED, &silence);
     let location = HeaderValue::from_str(&format!("/api/v1/silences/{}", silence.id)).expect("digits are a header value");
+    let mut response = answer(StatusCode::CREATED, silence);
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
 }
@@ -62,7 +73,15 @@ async fn insert(app: &App, silence: Silence) -> Result<Silence, ChangeError> {
     Ok(Silence { id, ..silence })
 }
 
-/// One that ends now is over; nobody made it anew.
+/// Changes a silence: one that ends now is over; nobody made it anew.
+#[utoipa::path(put, path = "/silences/{id}", tag = "silences",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that is known")),
+    request_body = SilenceBody,
+    responses(
+        (status = 200, body = Told, headers(("ETag" = String))),
+        (status = 412, description = "It was changed meanwhile", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "It makes no sense", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn replace_silence(
     State(app): State<App>,
     Part(text): Part,
@@ -75,7 +94,7 @@ pub(super) async fn replace_silence(
     let version = body.version;
     let new = body.silence(&app.zone, now_ms())?;
     let silence = app.store.with_patience(|| replace(&app, &text, &headers, version, new.clone())).await?;
-    Ok(answer(StatusCode::OK, &silence))
+    Ok(answer(StatusCode::OK, silence))
 }
 
 async fn replace(
@@ -100,6 +119,10 @@ async fn replace(
     Ok(silence)
 }
 
+/// Deletes a silence; what it held back is announced.
+#[utoipa::path(delete, path = "/silences/{id}", tag = "silences",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that is known")),
+    responses((status = 204, description = "It is gone"), (status = 412, description = "It was changed meanwhile", body = ProblemBody, content_type = "application/problem+json")))]
 pub(super) async fn delete_silence(State(app): State<App>, Part(text): Part, headers: HeaderMap) -> Result<StatusCode, Problem> {
     app.store.with_patience(|| delete(&app, &text, &headers)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -127,6 +150,6 @@ async fn check_machine(connection: &mut Connection, silence: &Silence) -> Result
     }
 }
 
-fn answer(status: StatusCode, silence: &Silence) -> Response {
-    (status, [(header::ETAG, etag(silence.version))], Json(to_json(silence, now_ms()))).into_response()
+fn answer(status: StatusCode, silence: Silence) -> Response {
+    (status, [(header::ETAG, etag(silence.version))], Json(Told::of(silence, now_ms()))).into_response()
 }

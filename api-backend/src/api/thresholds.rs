@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::etag::{changed_meanwhile, etag, require_match};
 use super::extract::{Body, Part, id};
 use super::operator::operator;
-use super::problem::ChangeError;
+use super::problem::{ChangeError, ProblemBody};
 use super::threshold_body::{ThresholdBody, check};
 use super::{App, Page, Problem};
 use crate::store::thresholds::{Change, ThresholdVersion};
@@ -24,11 +25,22 @@ pub(super) async fn list_thresholds(State(app): State<App>) -> Result<Json<Page<
     Ok(Json(Page { items: rules.into_iter().map(ThresholdBody::from).collect(), next_cursor: None }))
 }
 
+/// One rule, with its `ETag`.
+#[utoipa::path(get, path = "/thresholds/{id}", tag = "thresholds", params(("id" = String, Path)),
+    responses((status = 200, body = ThresholdBody, headers(("ETag" = String, description = "Its version, in quotes")))))]
 pub(super) async fn show_threshold(State(app): State<App>, Part(text): Part) -> Result<Response, Problem> {
     let rule = find(&mut *app.store.read().await?, &text).await?;
     Ok(answer(StatusCode::OK, rule))
 }
 
+/// A new rule. It counts from the next report on.
+#[utoipa::path(post, path = "/thresholds", tag = "thresholds", params(("X-Operator" = Option<String>, Header, description = "Who does it")),
+    request_body = ThresholdBody,
+    responses(
+        (status = 201, body = ThresholdBody, headers(("ETag" = String), ("Location" = String))),
+        (status = 409, description = "Another rule says the same of the same series", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "It makes no sense", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn create_threshold(
     State(app): State<App>,
     headers: HeaderMap,
@@ -54,6 +66,20 @@ async fn insert(app: &App, body: ThresholdBody, change: &Change) -> Result<Thres
     Ok(Threshold { id, version: 1, ..rule })
 }
 
+/// Changes a rule: a new version of it.
+#[utoipa::path(put, path = "/thresholds/{id}", tag = "thresholds",
+    params(
+        ("id" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that is known"),
+        ("X-Operator" = Option<String>, Header, description = "Who does it"),
+    ),
+    request_body = ThresholdBody,
+    responses(
+        (status = 200, body = ThresholdBody, headers(("ETag" = String))),
+        (status = 409, description = "Another rule says the same of the same series", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "It was changed meanwhile", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "It makes no sense, or metric, condition or direction are others", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn replace_threshold(
     State(app): State<App>,
     Part(text): Part,
@@ -94,6 +120,14 @@ async fn replace(
     Ok(rule)
 }
 
+/// Deletes a rule; its violations close.
+#[utoipa::path(delete, path = "/thresholds/{id}", tag = "thresholds",
+    params(
+        ("id" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that is known"),
+        ("X-Operator" = Option<String>, Header, description = "Who does it"),
+    ),
+    responses((status = 204, description = "It is gone"), (status = 412, description = "It was changed meanwhile", body = ProblemBody, content_type = "application/problem+json")))]
 pub(super) async fn delete_threshold(
     State(app): State<App>,
     Part(text): Part,
@@ -113,21 +147,39 @@ async fn delete(app: &App, text: &str, headers: &HeaderMap, change: &Change) -> 
     Ok(transaction.commit().await.map_err(StoreError::from)?)
 }
 
-/// What a threshold was, the newest version first; also of one that was deleted.
-pub(super) async fn list_versions(State(app): State<App>, Part(text): Part) -> Result<Json<Value>, Problem> {
+/// A version of a rule.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ThresholdVersion)]
+pub(super) struct Version {
+    version: i64,
+    /// Absent: before versions were kept.
+    #[schema(format = DateTime)]
+    changed_at: Option<String>,
+    changed_by: Option<String>,
+    /// Absent: it was deleted then.
+    threshold: Option<ThresholdBody>,
+}
+
+impl From<ThresholdVersion> for Version {
+    fn from(version: ThresholdVersion) -> Version {
+        Version {
+            version: version.threshold.version,
+            changed_at: version.changed_at.map(rfc3339),
+            changed_by: version.changed_by,
+            threshold: (!version.is_deleted).then(|| version.threshold.into()),
+        }
+    }
+}
+
+/// What a rule was, the newest version first; also of one that was deleted.
+#[utoipa::path(get, path = "/thresholds/{id}/versions", tag = "thresholds", params(("id" = String, Path)),
+    responses((status = 200, body = Page<Version>)))]
+pub(super) async fn list_versions(State(app): State<App>, Part(text): Part) -> Result<Json<Page<Version>>, Problem> {
     let versions = store::thresholds::versions(&mut *app.store.read().await?, id("threshold", &text)?).await?;
     if versions.is_empty() {
         return Err(Problem::no_such("threshold", &text));
     }
-    let item = |version: ThresholdVersion| {
-        json!({
-            "version": version.threshold.version,
-            "changed_at": version.changed_at.map(rfc3339),
-            "changed_by": version.changed_by,
-            "threshold": (!version.is_deleted).then(|| ThresholdBody::from(version.threshold)),
-        })
-    };
-    Ok(Json(json!({"items": versions.into_iter().map(item).collect::<Vec<_>>(), "next_cursor": null})))
+    Ok(Json(Page { items: versions.into_iter().map(Version::from).collect(), next_cursor: None }))
 }
 
 async fn find(connection: &mut Connection, text: &str) -> Result<Threshold, ChangeError> {

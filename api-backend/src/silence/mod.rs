@@ -11,6 +11,7 @@ mod schedule;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 pub use active::{Active, SilenceSet};
 pub use cache::Silences;
@@ -44,7 +45,7 @@ pub struct Silence {
 }
 
 /// What a silence is to people.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SilenceKind {
     /// Violations are not announced.
@@ -74,13 +75,15 @@ impl std::str::FromStr for SilenceKind {
 }
 
 /// Violations that fit all that is said; the same in REST and in the database.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = SilenceScope)]
 pub struct Scope {
     /// Of machines of this kind.
     pub kind: Option<Kind>,
     /// Of this machine.
     #[serde(with = "id_text")]
+    #[schema(value_type = Option<String>)]
     pub machine_id: Option<i64>,
     /// Of this host and its containers.
     pub host_id: Option<String>,

@@ -24,6 +24,16 @@ export type CountsQuery = Omit<NonNullable<paths["/violations/counts"]["get"]["p
 export type Explanation = components["schemas"]["Explanation"];
 /** What may be left out of a rule that is sent stands in every rule that comes. */
 export type Threshold = Required<components["schemas"]["Threshold"]>;
+/** A rule that is stored. */
+export type KnownThreshold = Threshold & { id: string; version: number };
+export type ThresholdVersion = components["schemas"]["ThresholdVersion"] & { threshold?: KnownThreshold | null };
+/** A rule as it is sent: what may be left out may be missing. */
+export type NewThreshold = components["schemas"]["Threshold"];
+export type BacktestQuestion = components["schemas"]["BacktestQuestion"];
+export type Backtest = components["schemas"]["Backtest"];
+export type Suggestion = components["schemas"]["Suggestion"];
+export type Silence = components["schemas"]["Silence"];
+export type NewSilence = components["schemas"]["NewSilence"];
 export type InForce = components["schemas"]["InForce"] & { threshold: Threshold };
 
 /** How many violations opened, and the items of what they are counted by. */
@@ -57,6 +67,11 @@ client.use({
     return request;
   },
 });
+
+/** What is changed is what is known of it: whatever somebody else made of it meanwhile stays (a `Failure` of status 412). */
+function known(item: { id: string; version: number }) {
+  return { path: { id: item.id }, header: { "If-Match": `"${item.version}"` } };
+}
 
 interface Answer<T> {
   data?: T;
@@ -111,6 +126,21 @@ export const api = {
   explain: (id: string, signal?: AbortSignal) => ask(client.GET("/violations/{id}/explain", { params: { path: { id } }, signal })),
   acknowledge: (id: string, comment: string) => ask(client.POST("/violations/{id}/acknowledge", { params: { path: { id } }, body: { comment } })),
   unacknowledge: (id: string) => ask(client.DELETE("/violations/{id}/acknowledge", { params: { path: { id } } })),
-  thresholds: async (signal?: AbortSignal) => (await ask(client.GET("/thresholds", { signal }))).items as Threshold[],
+  thresholds: async (signal?: AbortSignal) => (await ask(client.GET("/thresholds", { signal }))).items as KnownThreshold[],
+  threshold: async (id: string, signal?: AbortSignal) => (await ask(client.GET("/thresholds/{id}", { params: { path: { id } }, signal }))) as KnownThreshold,
+  createThreshold: async (body: NewThreshold) => (await ask(client.POST("/thresholds", { body }))) as KnownThreshold,
+  replaceThreshold: async (before: KnownThreshold, body: NewThreshold) =>
+    (await ask(client.PUT("/thresholds/{id}", { params: known(before), body }))) as KnownThreshold,
+  deleteThreshold: (before: KnownThreshold) => ask(client.DELETE("/thresholds/{id}", { params: known(before) })),
+  thresholdVersions: async (id: string, signal?: AbortSignal) =>
+    (await ask(client.GET("/thresholds/{id}/versions", { params: { path: { id } }, signal }))).items as ThresholdVersion[],
+  /** Takes up to half a minute, and ends in the backend, too, when it is aborted. */
+  backtest: (body: BacktestQuestion, signal: AbortSignal) => ask(client.POST("/thresholds/backtest", { body, signal })),
+  suggest: (body: BacktestQuestion & { at_most_per_week: number }, signal: AbortSignal) => ask(client.POST("/thresholds/suggest", { body, signal })),
   inForce: async (id: string, signal?: AbortSignal) => (await ask(client.GET("/machines/{id}/thresholds", { params: { path: { id } }, signal }))).items as InForce[],
+  silences: async (signal?: AbortSignal) => (await ask(client.GET("/silences", { signal }))).items,
+  silence: (id: string, signal?: AbortSignal) => ask(client.GET("/silences/{id}", { params: { path: { id } }, signal })),
+  createSilence: (body: NewSilence) => ask(client.POST("/silences", { body })),
+  replaceSilence: (before: Silence, body: NewSilence) => ask(client.PUT("/silences/{id}", { params: known(before), body })),
+  deleteSilence: (before: Silence) => ask(client.DELETE("/silences/{id}", { params: known(before) })),
 };

@@ -179,6 +179,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/silences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All of them, with those that ended of late. */
+        get: operations["list_silences"];
+        put?: never;
+        /** A new silence, or a maintenance. */
+        post: operations["create_silence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/silences/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One silence, with its `ETag`. */
+        get: operations["show_silence"];
+        /** Changes a silence: one that ends now is over; nobody made it anew. */
+        put: operations["replace_silence"];
+        post?: never;
+        /** Deletes a silence; what it held back is announced. */
+        delete: operations["delete_silence"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/stream": {
         parameters: {
             query?: never;
@@ -205,6 +242,77 @@ export interface paths {
         };
         /** All rules. */
         get: operations["list_thresholds"];
+        put?: never;
+        /** A new rule. It counts from the next report on. */
+        post: operations["create_threshold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/thresholds/backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a rule would have opened: stored history goes once more through the evaluator. */
+        post: operations["backtest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/thresholds/suggest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Which value opens no more violations a week than one wants. */
+        post: operations["suggest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/thresholds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One rule, with its `ETag`. */
+        get: operations["show_threshold"];
+        /** Changes a rule: a new version of it. */
+        put: operations["replace_threshold"];
+        post?: never;
+        /** Deletes a rule; its violations close. */
+        delete: operations["delete_threshold"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/thresholds/{id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a rule was, the newest version first; also of one that was deleted. */
+        get: operations["list_versions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -345,6 +453,106 @@ export interface components {
              */
             announced_at?: string | null;
             silenced?: components["schemas"]["Silenced"] | null;
+        };
+        /** @description What a rule would have opened. */
+        Backtest: {
+            /** @description The noisiest first, 500 at most. */
+            by_machine: components["schemas"]["BacktestMachine"][];
+            by_machine_cut: boolean;
+            count: number;
+            /** Format: date-time */
+            evaluated_from: string;
+            /** Format: date-time */
+            evaluated_to: string;
+            /** Format: int64 */
+            longest_ms?: number | null;
+            /** @description Machines that would have had any. */
+            machines: number;
+            machines_in_scope: number;
+            /**
+             * Format: int64
+             * @description How many were looked at.
+             */
+            reports: number;
+            /** Format: int64 */
+            total_duration_ms: number;
+            /** @description The oldest first, 1,000 at most. */
+            violations: components["schemas"]["BacktestViolation"][];
+            violations_cut: boolean;
+        };
+        /** @description Those of one machine. */
+        BacktestMachine: {
+            count: number;
+            /** Format: int64 */
+            duration_ms: number;
+            host_name: string;
+            machine_id: string;
+            name: string;
+            /** @description When each opened and closed, the first 200. */
+            timeline: [
+                string,
+                string | null
+            ][];
+            timeline_cut: boolean;
+        };
+        /** @description Which rule, when and where. */
+        BacktestQuestion: {
+            /**
+             * Format: double
+             * @description A suggestion needs it, a backtest does not take it.
+             */
+            at_most_per_week?: number | null;
+            /** @description Time, or date in `tz`; default: 7 days before the end. */
+            from?: string | null;
+            only?: components["schemas"]["OnlyMachines"];
+            threshold?: components["schemas"]["Threshold"] | null;
+            /** @description or one that is. */
+            threshold_id?: string | null;
+            /** @description The same; not in the range itself; default: now. 92 days at most. */
+            to?: string | null;
+            /** @description IANA name of a time zone; default: the server's. */
+            tz?: string | null;
+        };
+        /** @description A violation that would have been. */
+        BacktestViolation: {
+            close_reason?: string | null;
+            /** Format: date-time */
+            closed_at?: string | null;
+            /** Format: double */
+            closed_value?: number | null;
+            device?: string | null;
+            /**
+             * Format: int64
+             * @description Within the range that was looked at.
+             */
+            duration_ms: number;
+            host_name: string;
+            machine_id: string;
+            machine_name: string;
+            /** Format: date-time */
+            opened_at: string;
+            /** Format: double */
+            opened_value: number;
+            /** Format: double */
+            peak_value: number;
+        };
+        /** @description A rule that was tried. */
+        Candidate: {
+            caught: components["schemas"]["Caught"];
+            /** Format: int64 */
+            for_seconds: number;
+            missed?: components["schemas"]["Caught"] | null;
+            /** Format: double */
+            recovery_value: number;
+            /** Format: double */
+            value: number;
+        };
+        /** @description Violations in sum. */
+        Caught: {
+            count: number;
+            /** Format: int64 */
+            duration_ms: number;
+            machines: number;
         };
         /** @description What a collector says of itself. */
         Collector: {
@@ -691,6 +899,43 @@ export interface components {
         NewSession: {
             token: string;
         };
+        /** @description What a client says of a silence. What it was told beside that may stand in it too. */
+        NewSilence: {
+            active_until?: string | null;
+            comment: string;
+            created_at?: string | null;
+            created_by?: string | null;
+            cron?: string | null;
+            /**
+             * Format: int64
+             * @description Only with `cron`.
+             */
+            duration_seconds?: number | null;
+            /** @description Time or date; may be absent when it recurs. */
+            ends_at?: string | null;
+            /** @description Absent in what a client creates. */
+            id?: string | null;
+            kind?: components["schemas"]["SilenceKind"];
+            next_start_at?: string | null;
+            scope: components["schemas"]["SilenceScope"];
+            /** @description Time or date; default: from now on, when it does not recur. */
+            starts_at?: string | null;
+            /** @description IANA name of the zone of `cron` and of dates; default: the server's. */
+            tz?: string | null;
+            /**
+             * Format: int64
+             * @description Of what a client replaces: the one it knows, if it says so.
+             */
+            version?: number | null;
+        };
+        /** @description A narrower scope. */
+        OnlyMachines: {
+            labels?: {
+                [key: string]: string;
+            };
+            /** @description A host stands for its containers, too. */
+            machine_ids?: string[];
+        };
         /** @description A list, or as much of it as one answer holds. */
         Page_InForce: {
             items: {
@@ -782,6 +1027,41 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A list, or as much of it as one answer holds. */
+        Page_Silence: {
+            items: {
+                /**
+                 * Format: date-time
+                 * @description Absent while it is not active.
+                 */
+                active_until?: string | null;
+                comment: string;
+                /** Format: date-time */
+                created_at: string;
+                created_by?: string | null;
+                /** @description Minute, hour, day of month, month and day of week. */
+                cron?: string | null;
+                /** Format: int64 */
+                duration_seconds?: number | null;
+                /** Format: date-time */
+                ends_at?: string | null;
+                id: string;
+                kind: components["schemas"]["SilenceKind"];
+                /**
+                 * Format: date-time
+                 * @description When it begins to be active; absent when it never will again.
+                 */
+                next_start_at?: string | null;
+                scope: components["schemas"]["SilenceScope"];
+                /** Format: date-time */
+                starts_at?: string | null;
+                tz?: string | null;
+                /** Format: int64 */
+                version: number;
+            }[];
+            /** @description Asks for what follows; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A list, or as much of it as one answer holds. */
         Page_Threshold: {
             items: {
                 condition?: components["schemas"]["Quantity"];
@@ -819,6 +1099,22 @@ export interface components {
                  * @description Not with the condition `value`.
                  */
                 window_seconds?: number | null;
+            }[];
+            /** @description Asks for what follows; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A list, or as much of it as one answer holds. */
+        Page_ThresholdVersion: {
+            items: {
+                /**
+                 * Format: date-time
+                 * @description Absent: before versions were kept.
+                 */
+                changed_at?: string | null;
+                changed_by?: string | null;
+                threshold?: components["schemas"]["Threshold"] | null;
+                /** Format: int64 */
+                version: number;
             }[];
             /** @description Asks for what follows; absent at the end. */
             next_cursor?: string | null;
@@ -974,6 +1270,71 @@ export interface components {
             /** Format: int64 */
             warning: number;
         };
+        /** @description A silence, as a client is told of it. */
+        Silence: {
+            /**
+             * Format: date-time
+             * @description Absent while it is not active.
+             */
+            active_until?: string | null;
+            comment: string;
+            /** Format: date-time */
+            created_at: string;
+            created_by?: string | null;
+            /** @description Minute, hour, day of month, month and day of week. */
+            cron?: string | null;
+            /** Format: int64 */
+            duration_seconds?: number | null;
+            /** Format: date-time */
+            ends_at?: string | null;
+            id: string;
+            kind: components["schemas"]["SilenceKind"];
+            /**
+             * Format: date-time
+             * @description When it begins to be active; absent when it never will again.
+             */
+            next_start_at?: string | null;
+            scope: components["schemas"]["SilenceScope"];
+            /** Format: date-time */
+            starts_at?: string | null;
+            tz?: string | null;
+            /** Format: int64 */
+            version: number;
+        };
+        /**
+         * @description What a silence is to people.
+         * @enum {string}
+         */
+        SilenceKind: "silence" | "maintenance";
+        /** @description Violations that fit all that is said; the same in REST and in the database. */
+        SilenceScope: {
+            /**
+             * @description Of this host and its containers.
+             * @default null
+             */
+            host_id: string | null;
+            /** @default null */
+            kind: components["schemas"]["Kind"] | null;
+            /**
+             * @description Of machines with all of these labels, with their values or patterns of them, as rules see labels.
+             * @default {}
+             */
+            labels: {
+                [key: string]: string;
+            };
+            /**
+             * @description Of this machine.
+             * @default null
+             */
+            machine_id: string | null;
+            /**
+             * @description Of this metric, or of those of a pattern.
+             * @default null
+             */
+            metric: string | null;
+            /** @default null */
+            severity: components["schemas"]["Severity"] | null;
+        };
         /** @description That a violation is not to be told of. */
         Silenced: {
             /** @description By which silence. */
@@ -1000,6 +1361,27 @@ export interface components {
          * @enum {string}
          */
         StepKind: "waiting_began" | "waiting_began_anew" | "came_back" | "waiting_ended" | "opened" | "recovering_began" | "recovering_began_anew" | "fell_back" | "closed";
+        /** @description What was tried, and what is proposed. */
+        Suggestion: {
+            /**
+             * Format: double
+             * @description Violations that may open in the range.
+             */
+            allowed: number;
+            /** @description From the most sensitive on. */
+            candidates: components["schemas"]["Candidate"][];
+            /** Format: date-time */
+            evaluated_from: string;
+            /** Format: date-time */
+            evaluated_to: string;
+            machines_in_scope: number;
+            proposed?: components["schemas"]["Candidate"] | null;
+            /**
+             * Format: int64
+             * @description How many were looked at.
+             */
+            reports: number;
+        };
         /** @description A threshold, both ways. */
         Threshold: {
             condition?: components["schemas"]["Quantity"];
@@ -1047,6 +1429,18 @@ export interface components {
             changed_at?: string | null;
             changed_by?: string | null;
             threshold: components["schemas"]["Threshold"];
+        };
+        /** @description A version of a rule. */
+        ThresholdVersion: {
+            /**
+             * Format: date-time
+             * @description Absent: before versions were kept.
+             */
+            changed_at?: string | null;
+            changed_by?: string | null;
+            threshold?: components["schemas"]["Threshold"] | null;
+            /** Format: int64 */
+            version: number;
         };
         /** @description The greatest values of a metric. */
         Top: {
@@ -1694,6 +2088,263 @@ export interface operations {
             };
         };
     };
+    list_silences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Silence"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_silence: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who does it */
+                "X-Operator"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSilence"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Silence"];
+                };
+            };
+            /** @description There are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It makes no sense */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_silence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Its version, in quotes */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Silence"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_silence: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that is known */
+                "If-Match"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSilence"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Silence"];
+                };
+            };
+            /** @description It was changed meanwhile */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It makes no sense */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_silence: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that is known */
+                "If-Match"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was changed meanwhile */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     follow: {
         parameters: {
             query?: {
@@ -1755,6 +2406,396 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Threshold"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_threshold: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who does it */
+                "X-Operator"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Threshold"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Threshold"];
+                };
+            };
+            /** @description Another rule says the same of the same series */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It makes no sense */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    backtest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestQuestion"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backtest"];
+                };
+            };
+            /** @description It makes no sense, or takes too long */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Others are at work: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    suggest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestQuestion"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suggestion"];
+                };
+            };
+            /** @description It makes no sense, there are no values, or it takes too long */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Others are at work: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_threshold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Its version, in quotes */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Threshold"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_threshold: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that is known */
+                "If-Match"?: string | null;
+                /** @description Who does it */
+                "X-Operator"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Threshold"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Threshold"];
+                };
+            };
+            /** @description Another rule says the same of the same series */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was changed meanwhile */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It makes no sense, or metric, condition or direction are others */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_threshold: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that is known */
+                "If-Match"?: string | null;
+                /** @description Who does it */
+                "X-Operator"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was changed meanwhile */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_versions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ThresholdVersion"];
                 };
             };
             /** @description A problem */
