@@ -280,7 +280,7 @@ mod tests {
             tokio::time::sleep(WAIT - Duration::from_millis(1)).await;
             drop(first);
         });
-        third.unwrap();
+        drop(third.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
