@@ -254,6 +254,18 @@ async fn violations_are_found_by_date_in_any_zone() {
         let text = response.text().await.unwrap();
         assert_eq!(text.lines().count(), 12);
         assert!(text.lines().next().unwrap().starts_with("id,machine_id,machine_name"));
+        for (format, lines, first) in [("csv", 12, "id,machine_id"), ("ndjson", 11, "{\"id\":")] {
+            let url = format!("{}/api/v1/violations?format={format}", backend.base);
+            let response = backend.client.get(url).header("Accept", "text/html").send().await.unwrap();
+            let name = response.headers()["content-disposition"].to_str().unwrap().to_owned();
+            let text = response.text().await.unwrap();
+            assert!(name.contains(&format!("violations.{format}")), "{name}");
+            assert_eq!((text.lines().count(), text.starts_with(first)), (lines, true), "{text}");
+        }
+        let compressed = backend.client.get(format!("{}/api/v1/violations?format=csv", backend.base));
+        let compressed = compressed.header("Accept-Encoding", "gzip").send().await.unwrap();
+        assert_eq!(compressed.headers()["content-encoding"], "gzip");
+        assert!(!compressed.bytes().await.expect("browsers get it to its end").is_empty());
         backend.stop().await;
     })
     .await;
@@ -272,6 +284,7 @@ async fn bad_questions_get_a_problem_that_says_what_was_wrong() {
         ("/violations?from=2026-10-11&tz=Mars/Base", 400, "Mars/Base"),
         ("/violations?form=2026-10-11", 400, "form"),
         ("/violations?state=ajar", 400, "ajar"),
+        ("/violations?format=xlsx", 400, "xlsx"),
         ("/violations?severity=fatal", 400, "fatal"),
         ("/violations?cursor=x", 400, "cursor"),
         ("/violations?limit=0", 400, "limit"),

@@ -9,6 +9,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use tracing::error;
 
+use super::Problem;
+use super::fields::Fields;
+
 /// Rows as they stand in the file, and what the next page needs, if there is one.
 pub(super) type Page<S> = (Vec<u8>, Option<S>);
 
@@ -37,8 +40,17 @@ impl Format {
     }
 }
 
-/// The file that the client asks for, if it does.
-pub(super) fn wanted(headers: &HeaderMap) -> Option<Format> {
+/// The file that the client asks for, if it does: by `format`, which a link can say, else by `Accept`.
+pub(super) fn take(fields: &mut Fields, headers: &HeaderMap) -> Result<Option<Format>, Problem> {
+    match fields.one("format")?.as_deref() {
+        None => Ok(wanted(headers)),
+        Some("csv") => Ok(Some(Format::Csv)),
+        Some("ndjson") => Ok(Some(Format::Lines)),
+        Some(other) => Err(Problem::bad_request(format!("format: \"{other}\" is neither csv nor ndjson"))),
+    }
+}
+
+fn wanted(headers: &HeaderMap) -> Option<Format> {
     let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
     [Format::Csv, Format::Lines].into_iter().find(|format| accept.contains(format.media_type()))
 }
@@ -84,11 +96,12 @@ where
             }
         }
     });
+    // who compresses it asks once more after its end
     let headers = [
         (header::CONTENT_TYPE, format!("{}; charset=utf-8", format.media_type())),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.{}\"", format.file_ending())),
     ];
-    (headers, Body::from_stream(stream::iter([Ok(Bytes::from(first))]).chain(pages))).into_response()
+    (headers, Body::from_stream(stream::iter([Ok(Bytes::from(first))]).chain(pages.fuse()))).into_response()
 }
 
 /// Rows as they stand in the file.

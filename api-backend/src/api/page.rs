@@ -24,8 +24,17 @@ const INDEX: &str = "index.html";
 /// Its files have a hash of their content in their names.
 const ASSETS: &str = "assets/";
 /// What the page makes of its own URLs is its own business: each of them is the page.
-const VIEWS: [&str; 8] =
-    ["/", "/containers", "/hosts/{id}", "/containers/{id}", "/violations", "/thresholds", "/thresholds/{id}", "/pipeline"];
+const VIEWS: [&str; 9] = [
+    "/",
+    "/containers",
+    "/hosts/{id}",
+    "/containers/{id}",
+    "/violations",
+    "/violations/{id}",
+    "/thresholds",
+    "/thresholds/{id}",
+    "/pipeline",
+];
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -62,6 +62,8 @@ pub(super) struct PageParams {
     cursor: Option<String>,
     /// 1 to 1,000; default: 100. A file has all.
     limit: Option<i64>,
+    /// `csv` or `ndjson`: as a file, whatever `Accept` says.
+    format: Option<String>,
 }
 
 /// What the filters say.

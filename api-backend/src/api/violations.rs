@@ -24,16 +24,17 @@ const SCAN_MAX: i64 = 20_000;
 /// Of these, so many in one step.
 const SCAN: i64 = 1_000;
 
-/// Violations by date range and much else, newest first; as a file with `Accept: text/csv` or `application/x-ndjson`.
+/// Violations by date range and much else, newest first; as a file with `Accept: text/csv` or `application/x-ndjson`, or by `format`.
 #[utoipa::path(get, path = "/violations", tag = "violations",
     params(PageParams, Filters),
     responses((status = 200, content((List = "application/json"), (String = "text/csv"), (String = "application/x-ndjson")))))]
 pub(super) async fn list_violations(State(app): State<App>, headers: HeaderMap, mut fields: Fields) -> Result<Response, Problem> {
     let page = take_page(&app, &mut fields)?;
     let asked = Asked::take(&mut fields)?;
+    let format = export::take(&mut fields, &headers)?;
     fields.end()?;
     let question = asked.question(&mut *app.store.read().await?).await?;
-    match export::wanted(&headers) {
+    match format {
         Some(format) => Ok(violation_export::stream(app, format, question, page)),
         None => Ok(json_page(&app, &question, page).await?.into_response()),
     }

@@ -345,7 +345,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Violations by date range and much else, newest first; as a file with `Accept: text/csv` or `application/x-ndjson`. */
+        /** Violations by date range and much else, newest first; as a file with `Accept: text/csv` or `application/x-ndjson`, or by `format`. */
         get: operations["list_violations"];
         put?: never;
         post?: never;
@@ -2883,6 +2883,8 @@ export interface operations {
                 cursor?: string;
                 /** @description 1 to 1,000; default: 100. A file has all. */
                 limit?: number;
+                /** @description `csv` or `ndjson`: as a file, whatever `Accept` says. */
+                format?: string;
                 /** @description Ids of machines, separated by commas. */
                 machine_id?: string;
                 /** @description Of these hosts and their containers. */
