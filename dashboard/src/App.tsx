@@ -10,7 +10,7 @@ import { SignIn } from "./components/SignIn.tsx";
 import { dateAndTime } from "./format/times.ts";
 import { stream } from "./live/live.ts";
 import { machinePath, usePath, viewOf, type View } from "./router.ts";
-import { units } from "./state/catalog.ts";
+import { catalog } from "./state/catalog.ts";
 import { usePreferences } from "./state/preferences.ts";
 import { useStore } from "./state/store.ts";
 import { newest, open } from "./state/violations.ts";
@@ -19,7 +19,7 @@ import { FleetView } from "./views/FleetView.tsx";
 import { MachineView } from "./views/MachineView.tsx";
 import { PipelineView } from "./views/PipelineView.tsx";
 import { ThresholdsView } from "./views/ThresholdsView.tsx";
-import { ViolationsView } from "./views/ViolationsView.tsx";
+import { ViolationsView } from "./views/violations/ViolationsView.tsx";
 
 const NAV: { title: Key; href: string; views: View["name"][] }[] = [
   { title: "nav.fleet", href: "/", views: ["hosts", "containers", "machine"] },
@@ -31,7 +31,7 @@ const NAV: { title: Key; href: string; views: View["name"][] }[] = [
 export function App() {
   // a language or zone that was chosen is in every text below
   const { language, zone } = usePreferences();
-  useStore(units);
+  useStore(catalog);
   const view = viewOf(usePath());
   const { state, since } = useSyncExternalStore(stream.subscribe, stream.get);
   return (
@@ -66,7 +66,7 @@ export function App() {
       )}
       <main id="main" tabIndex={-1} key={`${language} ${zone}`} className={state === "lost" ? "is-lost" : ""}>
         {view.name !== "machine" && <h1 className="visually-hidden">{t(NAV.find(({ views }) => views.includes(view.name))?.title ?? "nav.fleet")}</h1>}
-        <Fence key={JSON.stringify(view)}>
+        <Fence key={placeOf(view)}>
           <Guarded>
             <Shown view={view} />
           </Guarded>
@@ -75,6 +75,11 @@ export function App() {
       <Notice />
     </>
   );
+}
+
+/** Where another one begins anew; the list stays behind the violation that is looked at. */
+function placeOf(view: View): string {
+  return view.name === "violations" ? view.name : JSON.stringify(view);
 }
 
 function Shown({ view }: { view: View }) {
@@ -88,7 +93,7 @@ function Shown({ view }: { view: View }) {
     case "pipeline":
       return <PipelineView />;
     case "violations":
-      return <ViolationsView />;
+      return <ViolationsView id={view.id} />;
     case "thresholds":
       return <ThresholdsView />;
     case "nowhere":
@@ -164,9 +169,9 @@ function Notice() {
         <p className={violation.severity}>
           <SeverityMark severity={violation.severity} />
           <Link href={machinePath(violation.kind, violation.machine_id)}>{violation.machine_name}</Link>
-          <span className="metric">
+          <Link href={`/violations/${violation.id}`} className="metric">
             {violation.metric} {violation.device}
-          </span>
+          </Link>
         </p>
       )}
     </div>

@@ -6,7 +6,7 @@ export type View =
   | { name: "hosts" }
   | { name: "containers" }
   | { name: "machine"; kind: "host" | "container"; id: string }
-  | { name: "violations" }
+  | { name: "violations"; id?: string }
   | { name: "thresholds" }
   | { name: "pipeline" }
   | { name: "nowhere" };
@@ -18,6 +18,7 @@ export function viewOf(path: string): View {
   if (second !== undefined && (first === "hosts" || first === "containers")) {
     return { name: "machine", kind: first === "hosts" ? "host" : "container", id: decodeURIComponent(second) };
   }
+  if (first === "violations" && second !== undefined && /^\d+$/.test(second)) return { name: "violations", id: second };
   if (second !== undefined) return { name: "nowhere" };
   if (first === "") return { name: "hosts" };
   if (first === "containers" || first === "violations" || first === "thresholds" || first === "pipeline") return { name: first };

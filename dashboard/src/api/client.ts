@@ -18,7 +18,8 @@ export type Kind = Machine["kind"] & ("host" | "container");
 export type Status = Machine["status"];
 export type Severity = components["schemas"]["Severity"];
 
-export type Violation = components["schemas"]["Violation"];
+/** Lists say of the open ones whether their host is down. */
+export type Violation = components["schemas"]["Violation"] & Pick<components["schemas"]["ListedViolation"], "host_is_down">;
 export type ViolationQuery = NonNullable<paths["/violations"]["get"]["parameters"]["query"]>;
 export type CountsQuery = Omit<NonNullable<paths["/violations/counts"]["get"]["parameters"]["query"]>, "by">;
 export type Explanation = components["schemas"]["Explanation"];
@@ -37,7 +38,7 @@ export type NewSilence = components["schemas"]["NewSilence"];
 export type InForce = components["schemas"]["InForce"] & { threshold: Threshold };
 
 /** How many violations opened, and the items of what they are counted by. */
-export type Counts<By extends keyof CountsBy> = components["schemas"]["ViolationCounts"] & { items: CountsBy[By][] };
+export type Counts<By extends keyof CountsBy> = Omit<components["schemas"]["ViolationCounts"], "items"> & { items: CountsBy[By][] };
 
 interface CountsBy {
   day: components["schemas"]["DayCount"];
@@ -106,6 +107,7 @@ export const api = {
     const query = { kind: "host", host_id: hostId };
     return (await ask(client.GET("/machines", { params: { query }, signal }))).items[0] ?? null;
   },
+  machines: (query: NonNullable<paths["/machines"]["get"]["parameters"]["query"]>, signal?: AbortSignal) => ask(client.GET("/machines", { params: { query }, signal })),
   machine: (id: string, signal?: AbortSignal) => ask(client.GET("/machines/{id}", { params: { path: { id } }, signal })),
   series: (id: string, metrics: readonly string[], from: number, to: number, points: number, signal?: AbortSignal) => {
     const query = { metric: metrics.join(","), from: new Date(from).toISOString(), to: new Date(to).toISOString(), max_points: points };
@@ -117,9 +119,6 @@ export const api = {
   },
   pipeline: (signal?: AbortSignal) => ask(client.GET("/pipeline", { signal })),
   violations: (query: ViolationQuery, signal?: AbortSignal) => ask(client.GET("/violations", { params: { query }, signal })),
-  /** All that a question means, as a file. */
-  violationsAsCsv: (query: ViolationQuery, signal?: AbortSignal): Promise<Blob> =>
-    ask(client.GET("/violations", { params: { query }, headers: { Accept: "text/csv" }, parseAs: "blob", signal })),
   violationCounts: async <By extends keyof CountsBy>(by: By, query: CountsQuery, signal?: AbortSignal) =>
     (await ask(client.GET("/violations/counts", { params: { query: { ...query, by } }, signal }))) as Counts<By>,
   violation: (id: string, signal?: AbortSignal) => ask(client.GET("/violations/{id}", { params: { path: { id } }, signal })),
@@ -144,3 +143,8 @@ export const api = {
   replaceSilence: (before: Silence, body: NewSilence) => ask(client.PUT("/silences/{id}", { params: known(before), body })),
   deleteSilence: (before: Silence) => ask(client.DELETE("/silences/{id}", { params: known(before) })),
 };
+
+/** Where the browser finds all that a question means as a file: it is written to disk while it is read, however long it is. */
+export function fileOf(path: string, query: readonly (readonly [string, string])[], format: "csv" | "ndjson"): string {
+  return `/api/v1${path}?${new URLSearchParams([...query.map(([name, value]) => [name, value]), ["format", format]])}`;
+}

@@ -36,6 +36,8 @@ export interface ChartData {
 export interface Rule {
   value: number;
   severity: Severity;
+  /** Where it closes again: drawn fainter. */
+  isRecovery?: boolean;
 }
 
 export interface Stretch {
@@ -261,8 +263,8 @@ function drawRules(chart: uPlot, props: Props): void {
   for (const rule of props.rules ?? []) {
     const y = chart.valToPos(rule.value, "y", true);
     if (y < bbox.top || y > bbox.top + bbox.height) continue;
-    ctx.strokeStyle = css(`--${rule.severity}`);
-    ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+    ctx.strokeStyle = css(rule.isRecovery ? "--muted" : `--${rule.severity}`);
+    ctx.setLineDash((rule.isRecovery ? [2, 4] : [6, 4]).map((px) => px * devicePixelRatio));
     ctx.beginPath();
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
@@ -271,6 +273,8 @@ function drawRules(chart: uPlot, props: Props): void {
   ctx.setLineDash([2, 3]);
   ctx.strokeStyle = ctx.fillStyle = css("--muted");
   ctx.font = `${10 * devicePixelRatio}px ${css("--font")}`;
+  // the axes leave theirs behind
+  ctx.textBaseline = "alphabetic";
   for (const mark of props.marks ?? []) {
     const x = chart.valToPos(mark.at, "x", true);
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
@@ -278,7 +282,10 @@ function drawRules(chart: uPlot, props: Props): void {
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    ctx.fillText(mark.label, x + 4 * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
+    const gap = 4 * devicePixelRatio;
+    const fits = x + gap + ctx.measureText(mark.label).width < bbox.left + bbox.width;
+    ctx.textAlign = fits ? "left" : "right";
+    ctx.fillText(mark.label, fits ? x + gap : x - gap, bbox.top + 12 * devicePixelRatio);
   }
   ctx.restore();
 }

@@ -34,7 +34,7 @@ export function Panel({ title, aside, resource, isEmpty = false, empty, classNam
   );
 }
 
-function PanelBody({ resource, isEmpty, empty, children }: Pick<Props, "resource" | "children"> & { isEmpty: boolean; empty: string }) {
+export function PanelBody({ resource, isEmpty, empty, children }: Pick<Props, "resource" | "children"> & { isEmpty: boolean; empty: string }) {
   if (resource && resource.data === null) {
     if (resource.error) {
       return (

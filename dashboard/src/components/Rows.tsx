@@ -10,7 +10,7 @@ interface Props {
   /** What scrolls. */
   scroller: () => HTMLElement | null;
   row: (index: number) => ReactNode;
-  onWindow?: (window: Window) => void;
+  onWindow?: ((window: Window) => void) | undefined;
 }
 
 export function Rows({ count, rowPx, scroller, row, onWindow }: Props) {

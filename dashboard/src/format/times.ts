@@ -28,6 +28,12 @@ export const dateAndTime = (at: At) =>
 export const minute = (at: At) => shown(at, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 export const day = (at: At) => shown(at, { year: "numeric", month: "short", day: "numeric" });
 
+/** A day of a calendar, `2026-11-21`, as people write it; it is the same in every zone. */
+export function calendarDay(day: string, width: "long" | "short" = "long"): string {
+  const options: Intl.DateTimeFormatOptions = { month: "short", day: "numeric", ...(width === "long" && { weekday: "short", year: "numeric" }) };
+  return new Intl.DateTimeFormat(languageOf(getPreferences().language) === "ko" ? "ko" : "en-GB", { ...options, timeZone: "UTC" }).format(new Date(`${day}T00:00:00Z`));
+}
+
 /** `2026-11-21` in the zone, as a date field wants it. */
 export function isoDay(at: number): string {
   const parts = new Intl.DateTimeFormat("sv", { timeZone: zone() }).format(new Date(at));

@@ -6,6 +6,8 @@ import { Store } from "./store.ts";
 
 /** Pages that are read at most: 10,000 open violations say the same as more. */
 const PAGES = 10;
+/** What happens within it is shown at once: when a rack falls silent, events come by the hundred. Not by frames, since hidden pages count, too. */
+const TOGETHER_MS = 100;
 
 export interface Open {
   all: ReadonlyMap<string, Violation>;
@@ -19,6 +21,15 @@ const NOTHING: Open = { all: new Map(), byMachine: new Map(), counts: { critical
 export const open = new Store<Open>(NOTHING);
 /** The newest that opened while the page was there, for the notice. */
 export const newest = new Store<Violation | null>(null);
+/** Whether the list was read once. */
+export const isRead = new Store(false);
+/** Why the list could not be read; it is read again when the stream is back. */
+export const failure = new Store<string | null>(null);
+
+let all = new Map<string, Violation>();
+/** What happened while the list is read: newer than what is read. */
+let meanwhile: Map<string, Violation> | null = null;
+let publishing: ReturnType<typeof setTimeout> | undefined;
 
 function index(all: Map<string, Violation>): Open {
   const byMachine = new Map<string, Violation[]>();
@@ -32,47 +43,87 @@ function index(all: Map<string, Violation>): Open {
   return { all, byMachine, counts };
 }
 
-/** Why the list could not be read; it is read again when the stream is back. */
-export const failure = new Store<string | null>(null);
+function publish(): void {
+  clearTimeout(publishing);
+  publishing = undefined;
+  open.set(index(new Map(all)));
+}
 
-export async function reload(): Promise<void> {
-  try {
-    await load();
-    failure.set(null);
-  } catch (error) {
-    failure.set(error instanceof Error ? error.message : String(error));
+/** What is known of a violation now; one that is closed leaves the list. */
+export function take(violation: Violation): void {
+  meanwhile?.set(violation.id, violation);
+  if (violation.closed_at) {
+    all.delete(violation.id);
+    if (newest.get()?.id === violation.id) newest.set(null);
+  } else {
+    // only lists say whether its host is down
+    const isDown = violation.host_is_down ?? all.get(violation.id)?.host_is_down;
+    all.set(violation.id, isDown ? { ...violation, host_is_down: true } : violation);
   }
+  publishing ??= setTimeout(publish, TOGETHER_MS);
+}
+
+let isReading = false;
+let isStale = false;
+
+/** One at a time; asked for meanwhile it is read once more, since the earlier reading may have passed by what is new. */
+export async function reload(): Promise<void> {
+  isStale = true;
+  if (isReading) return;
+  isReading = true;
+  while (isStale) {
+    isStale = false;
+    try {
+      await load();
+      failure.set(null);
+    } catch (error) {
+      failure.set(error instanceof Error ? error.message : String(error));
+    }
+    meanwhile = null;
+  }
+  isReading = false;
 }
 
 async function load(): Promise<void> {
-  const all = new Map<string, Violation>();
+  const read = new Map<string, Violation>();
+  meanwhile = new Map();
   let cursor: string | undefined;
   for (let page = 0; page < PAGES; page++) {
     const answer = await api.violations({ state: "open", limit: 1_000, cursor });
-    for (const violation of answer.items) all.set(violation.id, violation);
+    for (const violation of answer.items) read.set(violation.id, violation);
     if (!answer.next_cursor) break;
     cursor = answer.next_cursor;
   }
-  open.set(index(all));
+  for (const [id, violation] of meanwhile) {
+    if (violation.closed_at) read.delete(id);
+    else read.set(id, violation);
+  }
+  all = read;
+  publish();
+  isRead.set(true);
+}
+
+interface HostEvent {
+  kind: string;
+  host_id: string;
+  state: string;
+}
+
+function hostChanged({ kind, host_id }: HostEvent, isDown: boolean): void {
+  if (kind !== "host") return;
+  for (const violation of all.values()) if (violation.host_id === host_id) all.set(violation.id, { ...violation, host_is_down: isDown });
+  publishing ??= setTimeout(publish, TOGETHER_MS);
 }
 
 export function start(): void {
   onLive(() => void reload());
   on<Violation>("violation.opened", (violation) => {
-    if (violation.closed_at) return;
-    open.set(index(new Map(open.get().all).set(violation.id, violation)));
-    newest.set(violation);
+    take(violation);
+    if (!violation.closed_at) newest.set(violation);
   });
-  for (const name of ["violation.silenced", "violation.acknowledged"]) {
-    on<Violation>(name, (violation) => {
-      if (!violation.closed_at) open.set(index(new Map(open.get().all).set(violation.id, violation)));
-    });
-  }
-  on<Violation>("violation.closed", (violation) => {
-    const all = new Map(open.get().all);
-    if (all.delete(violation.id)) open.set(index(all));
-    if (newest.get()?.id === violation.id) newest.set(null);
-  });
+  for (const name of ["violation.silenced", "violation.acknowledged", "violation.closed"]) on<Violation>(name, take);
+  on<HostEvent>("machine.down", (event) => hostChanged(event, event.state === "down"));
+  on<HostEvent>("machine.up", (event) => hostChanged(event, false));
 }
 
 const RANK: Record<Severity, number> = { critical: 2, warning: 1, info: 0 };

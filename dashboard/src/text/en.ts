@@ -1,6 +1,9 @@
 // What the page says, in English. The keys are the contract with the other languages; `{name}` is filled in.
 
+import { enViolations } from "./en-violations.ts";
+
 export const en = {
+  ...enViolations,
   "nav.fleet": "Fleet",
   "nav.violations": "Violations",
   "nav.thresholds": "Thresholds",
@@ -137,24 +140,6 @@ export const en = {
   "line.count": "processes",
   "mark.reboot": "reboot",
   "mark.restart": "restart",
-  "violations.open": "Open now",
-  "violations.open.none": "Nothing is violated.",
-  "violations.history": "By date",
-  "violations.from": "From",
-  "violations.to": "To",
-  "violations.more": "More",
-  "violations.none": "No violation in these days.",
-  "violations.severity": "Severity",
-  "violations.machine": "Machine",
-  "violations.metric": "Metric",
-  "violations.worst": "Worst",
-  "violations.threshold": "Threshold",
-  "violations.opened": "Opened",
-  "violations.lasted": "Lasted",
-  "violations.stillOpen": "open",
-  "violations.silenced": "silenced",
-  "violations.acknowledged": "seen by {by}",
-  "violations.all": "all",
   "direction.above": "above {value}",
   "direction.below": "below {value}",
   "thresholds.scope": "For",

@@ -1,8 +1,10 @@
 // What the page says, in Korean.
 
 import type { Key } from "./en.ts";
+import { koViolations } from "./ko-violations.ts";
 
 export const ko: Record<Key, string> = {
+  ...koViolations,
   "nav.fleet": "전체 현황",
   "nav.violations": "위반",
   "nav.thresholds": "임계값",
@@ -139,24 +141,6 @@ export const ko: Record<Key, string> = {
   "line.count": "프로세스",
   "mark.reboot": "재부팅",
   "mark.restart": "재시작",
-  "violations.open": "현재 위반",
-  "violations.open.none": "위반이 없습니다.",
-  "violations.history": "날짜별",
-  "violations.from": "시작",
-  "violations.to": "끝",
-  "violations.more": "더 보기",
-  "violations.none": "이 날짜에는 위반이 없습니다.",
-  "violations.severity": "심각도",
-  "violations.machine": "머신",
-  "violations.metric": "지표",
-  "violations.worst": "최악값",
-  "violations.threshold": "임계값",
-  "violations.opened": "시작",
-  "violations.lasted": "지속",
-  "violations.stillOpen": "진행 중",
-  "violations.silenced": "무음",
-  "violations.acknowledged": "확인: {by}",
-  "violations.all": "전체",
   "direction.above": "{value} 초과",
   "direction.below": "{value} 미만",
   "thresholds.scope": "대상",

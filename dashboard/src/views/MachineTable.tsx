@@ -6,6 +6,7 @@ import type { Kind, Status, Violation } from "../api/client.ts";
 import { StatusMark } from "../components/Marks.tsx";
 import { Link } from "../components/Link.tsx";
 import { Rows } from "../components/Rows.tsx";
+import { useRoom } from "../components/useRoom.ts";
 import type { Window } from "../components/window.ts";
 import { percent } from "../format/numbers.ts";
 import { machinePath, useQuery } from "../router.ts";
@@ -42,8 +43,8 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
   useStore(sparks[kind].drawn);
   const violations = useStore(open);
   const [, change] = useQuery();
-  const [room, setRoom] = useState(1_200);
   const box = useRef<HTMLDivElement>(null);
+  const room = useRoom(box);
   const isHeld = useRef(false);
   const [order, setOrder] = useState<{ key: string; at: number; size: number; lines: Line[] }>({ key: "", at: 0, size: -1, lines: [] });
 
@@ -63,14 +64,6 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
     });
     setOrder({ key, at: now, size: fleet.rows.size, lines: grouped(rows, choice.group, hostName) });
   }, [drawn, key, violations, kind, choice, fleet, hostName, order]);
-
-  useEffect(() => {
-    const element = box.current;
-    if (!element) return;
-    const resized = new ResizeObserver(([entry]) => entry && setRoom(entry.contentRect.width));
-    resized.observe(element);
-    return () => resized.disconnect();
-  }, []);
 
   const isNarrow = room < NARROW_PX;
   const rank = RANKS.find(([px]) => room >= px)?.[1] ?? 1;

@@ -21,9 +21,10 @@ import { CHARTS } from "./chart-list.ts";
 import { ChartPanel } from "./ChartPanel.tsx";
 import { choiceOf } from "./fleet-order.ts";
 import { MachineTable } from "./MachineTable.tsx";
-import { ends, key, rangeOf } from "./range.ts";
+import { ends, key, rangeOf, type Range } from "./range.ts";
 import { condition, origin } from "./threshold-text.ts";
-import { ViolationTable } from "./ViolationTable.tsx";
+import { grouped } from "./violations/order.ts";
+import { ViolationList } from "./violations/ViolationList.tsx";
 
 const DRAW_MS = 1_000;
 /** Violations of a machine in a range that are shown and drawn. */
@@ -45,9 +46,11 @@ export function MachineView({ kind, id }: { kind: Kind; id: string }) {
   const reloadViolations = violations.reload;
   useEffect(() => {
     const look = (violation: Violation) => violation.machine_id === id && reloadViolations();
-    const ends = [on<Violation>("violation.opened", look), on<Violation>("violation.closed", look)];
+    const ends = ["violation.opened", "violation.closed", "violation.acknowledged", "violation.silenced"].map((name) => on<Violation>(name, look));
     return () => ends.forEach((end) => end());
   }, [id, reloadViolations]);
+
+  const lines = useMemo(() => grouped(violations.data ?? [], ""), [violations.data]);
 
   if (!machine) {
     return (
@@ -82,8 +85,8 @@ export function MachineView({ kind, id }: { kind: Kind; id: string }) {
       </div>
       {kind === "host" && <Containers hostId={machine.host_id} scroller={scroller} />}
       <div className="beside">
-        <Panel title={t("machine.violations")} resource={violations} isEmpty={violations.data?.length === 0} empty={t("machine.violations.none")}>
-          <ViolationTable violations={violations.data ?? []} hidesMachine />
+        <Panel title={t("machine.violations")} aside={<Link href={historyOf(machine, range)}>{t("violations.byDate")}</Link>} resource={violations} isEmpty={violations.data?.length === 0} empty={t("machine.violations.none")}>
+          <ViolationList lines={lines} scroller={scroller} label={t("machine.violations")} hidesMachine />
         </Panel>
         <Panel title={t("machine.thresholds")} resource={rules} isEmpty={rules.data?.length === 0} empty={t("machine.thresholds.none")}>
           <Rules rules={rules.data ?? []} />
@@ -136,6 +139,12 @@ function useLiveMachine(read: Machine | "unknown" | null, id: string): Machine |
     const isBack = read.status === "late" || (read.status === "down" && status === null);
     return { ...read, status: status ?? (isBack ? "up" : read.status), last_report_at: report.at, latest: report.latest, devices: (report.devices ?? read.devices) as Machine["devices"] };
   }, [read, newest]);
+}
+
+/** The violations of this range, of a host with those of its containers. */
+function historyOf(machine: Machine, range: Range): string {
+  const words: Record<string, string> = range.type === "live" ? { range: range.name } : { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
+  return `/violations?${new URLSearchParams({ ...words, ...(machine.kind === "host" ? { host_id: machine.host_id } : { machine_id: machine.id }) })}`;
 }
 
 /** Charts of devices that a machine has none of are left out. */
