@@ -1,6 +1,7 @@
 import { createRoot } from "react-dom/client";
 
 import { App } from "./App.tsx";
+import { start as startAlarm } from "./state/alarm.ts";
 import { start as startLive } from "./live/live.ts";
 import { start as startCatalog } from "./state/catalog.ts";
 import { start as startPreferences } from "./state/preferences.ts";
@@ -11,5 +12,6 @@ startPreferences();
 startLive();
 startCatalog();
 startViolations();
+startAlarm();
 const element = document.getElementById("page");
 if (element) createRoot(element).render(<App />);

@@ -136,3 +136,25 @@ test("nobody left, no stream", async () => {
   await vi.advanceTimersByTimeAsync(60_000);
   expect(FakeSource.all.length).toBe(1);
 });
+
+test("one page of all is told that it rings: the first that can, and the next when that is gone", () => {
+  const hub = new Hub();
+  const yours: Record<string, number> = {};
+  const add = (id: string, canRing: boolean) => {
+    yours[id] ??= 0;
+    hub.want(id, merge([]), (message) => message.type === "event" && message.isYours && (yours[id] = (yours[id] ?? 0) + 1), canRing);
+  };
+  add("silent", false);
+  add("a", true);
+  add("b", true);
+  vi.advanceTimersByTime(100);
+  FakeSource.last.event("violation.opened", "1");
+  expect(yours).toEqual({ silent: 0, a: 1, b: 0 });
+  hub.leave("a");
+  FakeSource.last.event("violation.opened", "2");
+  expect(yours).toEqual({ silent: 0, a: 1, b: 1 });
+  add("b", false);
+  FakeSource.last.event("violation.opened", "3");
+  expect(yours, "nobody can").toEqual({ silent: 0, a: 1, b: 1 });
+  hub.close();
+});

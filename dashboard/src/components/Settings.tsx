@@ -4,6 +4,7 @@ import { useEffect, useRef } from "react";
 
 import { choose, OPERATOR_CHARS, usePreferences, type Language, type Theme } from "../state/preferences.ts";
 import { t } from "../text/index.ts";
+import { AlarmSettings } from "./AlarmSettings.tsx";
 
 const ZONES = Intl.supportedValuesOf("timeZone");
 
@@ -63,6 +64,7 @@ export function Settings() {
             ))}
           </select>
         </label>
+        <AlarmSettings />
       </div>
     </details>
   );

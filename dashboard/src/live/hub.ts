@@ -4,8 +4,8 @@ import { covers, merge, streamUrl, type Wants } from "./wants.ts";
 
 export type StreamState = "connecting" | "live" | "lost" | "signed-out";
 
-/** From the hub to a page. */
-export type Message = { type: "event"; name: string; data: string } | { type: "state"; state: StreamState; since: number };
+/** From the hub to a page. What one page of all has to do, so that it is done once, is said to be its own. */
+export type Message = { type: "event"; name: string; data: string; isYours?: true } | { type: "state"; state: StreamState; since: number };
 
 /** Names of the events, and whether only those who asked for a topic get them. */
 const EVENTS: Record<string, (wants: Wants, data: string) => boolean> = {
@@ -31,7 +31,7 @@ const SETTLE_MS = 60;
 const comeBackMs = () => 1_000 + Math.random() * 4_000;
 
 export class Hub {
-  private members = new Map<string, { wants: Wants; send: (message: Message) => void }>();
+  private members = new Map<string, { wants: Wants; send: (message: Message) => void; canRing: boolean }>();
   private source: EventSource | null = null;
   private opened: Wants = { topics: [], reportsOf: [] };
   private lastEventId = "";
@@ -42,9 +42,9 @@ export class Hub {
   private comingBack: ReturnType<typeof setTimeout> | undefined;
 
   /** A page is there, or wants something else. */
-  want(id: string, wants: Wants, send: (message: Message) => void): void {
+  want(id: string, wants: Wants, send: (message: Message) => void, canRing = false): void {
     const isNew = !this.members.has(id);
-    this.members.set(id, { wants, send });
+    this.members.set(id, { wants, send, canRing });
     if (isNew) send({ type: "state", state: this.state, since: this.since });
     clearTimeout(this.settling);
     this.settling = setTimeout(() => this.settle(), SETTLE_MS);
@@ -89,8 +89,10 @@ export class Hub {
         if (source !== this.source) return;
         if (event.lastEventId) this.lastEventId = event.lastEventId;
         this.heard();
-        for (const member of this.members.values()) {
-          if (isWanted(member.wants, event.data)) member.send({ type: "event", name, data: event.data });
+        const members = [...this.members.values()];
+        const chosen = members.find(({ canRing }) => canRing);
+        for (const member of members) {
+          if (isWanted(member.wants, event.data)) member.send({ type: "event", name, data: event.data, ...(member === chosen && { isYours: true }) });
         }
       });
     }

@@ -4,7 +4,7 @@ import type { Message, StreamState } from "./hub.ts";
 import { connect, type Transport } from "./transport.ts";
 import { merge, type Topic, type Wants } from "./wants.ts";
 
-type Handler = (body: unknown) => void;
+type Handler = (body: unknown, isYours: boolean) => void;
 
 /** A page tells the hub that it is still there. */
 const STILL_HERE_MS = 30_000;
@@ -44,7 +44,8 @@ export function want(topics: readonly Topic[], reportsOf: readonly string[] = []
   };
 }
 
-export function on<T>(name: string, handler: (body: T) => void): () => void {
+/** Of several pages of a browser one is told that it `isYours`: the one that rings. */
+export function on<T>(name: string, handler: (body: T, isYours: boolean) => void): () => void {
   const all = handlers.get(name) ?? new Set();
   handlers.set(name, all.add(handler as Handler));
   return () => all.delete(handler as Handler);
@@ -68,8 +69,17 @@ export const stream = {
 /** Now, by the backend's clock. */
 export const now = () => Date.now() + clockAheadMs;
 
+let canRing = () => false;
+
+/** Says whether this page could ring, as often as that may have changed. */
+export function ringer(test: () => boolean): () => void {
+  canRing = test;
+  tell();
+  return tell;
+}
+
 function tell(): void {
-  transport?.want(document.hidden ? merge([]) : merge(wants));
+  transport?.want(document.hidden ? merge([]) : merge(wants), canRing());
 }
 
 function receive(message: Message): void {
@@ -82,5 +92,5 @@ function receive(message: Message): void {
   const body: unknown = JSON.parse(message.data);
   if (message.name === "clock") clockAheadMs = Date.parse((body as { at: string }).at) - Date.now();
   if (message.name === "resync") liveListeners.forEach((listener) => listener());
-  handlers.get(message.name)?.forEach((handler) => handler(body));
+  handlers.get(message.name)?.forEach((handler) => handler(body, message.isYours === true));
 }

@@ -5,7 +5,7 @@ import type { FromPage } from "./worker.ts";
 import type { Wants } from "./wants.ts";
 
 export interface Transport {
-  want(wants: Wants): void;
+  want(wants: Wants, canRing: boolean): void;
   bye(): void;
 }
 
@@ -20,7 +20,7 @@ function overWorker(receive: (message: Message) => void): Transport {
   worker.port.onmessage = ({ data }: MessageEvent<Message>) => receive(data);
   worker.port.start();
   const say = (message: FromPage) => worker.port.postMessage(message);
-  return { want: (wants) => say({ type: "want", wants }), bye: () => say({ type: "bye" }) };
+  return { want: (wants, canRing) => say({ type: "want", wants, canRing }), bye: () => say({ type: "bye" }) };
 }
 
 type OnChannel = { to: "leader"; from: string; said: FromPage } | { to: string; message: Message } | { to: "all"; elected: true };
@@ -31,19 +31,19 @@ function overChannel(receive: (message: Message) => void): Transport {
   const me = crypto.getRandomValues(new Uint32Array(2)).join("-");
   const say = (message: OnChannel) => channel.postMessage(message);
   let hub: Hub | null = null;
-  let wanted: Wants | null = null;
+  let wanted: { wants: Wants; canRing: boolean } | null = null;
   let end: (() => void) | undefined;
   const tell = () => {
     if (!wanted) return;
-    if (hub) hub.want(me, wanted, receive);
-    else say({ to: "leader", from: me, said: { type: "want", wants: wanted } });
+    if (hub) hub.want(me, wanted.wants, receive, wanted.canRing);
+    else say({ to: "leader", from: me, said: { type: "want", ...wanted } });
   };
   channel.onmessage = ({ data }: MessageEvent<OnChannel>) => {
     if ("elected" in data) return tell();
     if ("message" in data) return data.to === me ? receive(data.message) : undefined;
     if (!hub) return;
     if (data.said.type === "bye") return hub.leave(data.from);
-    hub.want(data.from, data.said.wants, (message) => say({ to: data.from, message }));
+    hub.want(data.from, data.said.wants, (message) => say({ to: data.from, message }), data.said.canRing);
   };
   void navigator.locks.request("server-monitoring stream", () => {
     hub = new Hub();
@@ -52,8 +52,8 @@ function overChannel(receive: (message: Message) => void): Transport {
     return new Promise<void>((resolve) => (end = resolve));
   });
   return {
-    want: (wants) => {
-      wanted = wants;
+    want: (wants, canRing) => {
+      wanted = { wants, canRing };
       tell();
     },
     bye: () => {
@@ -67,5 +67,5 @@ function overChannel(receive: (message: Message) => void): Transport {
 
 function alone(receive: (message: Message) => void): Transport {
   const hub = new Hub();
-  return { want: (wants) => hub.want("page", wants, receive), bye: () => hub.close() };
+  return { want: (wants, canRing) => hub.want("page", wants, receive, canRing), bye: () => hub.close() };
 }

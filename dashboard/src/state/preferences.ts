@@ -4,6 +4,8 @@ import { Store, useStore } from "./store.ts";
 
 export type Theme = "auto" | "light" | "dark";
 export type Language = "auto" | "en" | "ko";
+/** What rings when it opens: nothing, what is critical, or warnings, too. */
+export type Alarm = "off" | "critical" | "warning";
 
 export interface Preferences {
   theme: Theme;
@@ -12,13 +14,17 @@ export interface Preferences {
   zone: string;
   /** Who makes changes here; empty: nobody says. */
   operator: string;
+  alarm: Alarm;
+  /** How it rings. */
+  hasSound: boolean;
+  hasNotification: boolean;
 }
 
 /** Characters of a name, as the backend takes them. */
 export const OPERATOR_CHARS = 128;
 
 const KEY = "server-monitoring";
-const DEFAULTS: Preferences = { theme: "auto", language: "auto", zone: "", operator: "" };
+const DEFAULTS: Preferences = { theme: "auto", language: "auto", zone: "", operator: "", alarm: "off", hasSound: true, hasNotification: false };
 
 function read(): Preferences {
   try {
@@ -41,6 +47,7 @@ export function choose(change: Partial<Preferences>): void {
   apply();
 }
 
+export const onPreferences = preferences.subscribe;
 export const usePreferences = () => useStore(preferences);
 export const getPreferences = preferences.get;
 
@@ -49,9 +56,14 @@ const DARK = "(prefers-color-scheme: dark)";
 /** The colours in use; charts draw with them. */
 export const theme = new Store<"light" | "dark">("light");
 
-/** The page follows the system where nothing else was chosen. */
+/** The page follows the system where nothing else was chosen, and what is chosen in another tab. */
 export function start(): void {
   matchMedia(DARK).addEventListener("change", apply);
+  addEventListener("storage", (event) => {
+    if (event.key !== KEY) return;
+    preferences.set(read());
+    apply();
+  });
   apply();
 }
 
