@@ -1,6 +1,6 @@
 // How much the page asks of a browser: 1,000 hosts with 20 containers each, every one of them new every two seconds. A stand-in plays the
-// backend, so that the figures are the page's alone.
-//   node measure.js [SECONDS]    needs dashboard/dist; HOSTS and CONTAINERS change the fleet
+// backend, so that the figures are the page's alone. Of the violations that are open ten a second close and ten others open.
+//   node measure.js [SECONDS]    needs dashboard/dist; HOSTS, CONTAINERS and VIOLATIONS change the fleet
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -12,6 +12,7 @@ import { context, launch, open, PHONE } from "./browser.js";
 const DIST = fileURLToPath(new URL("../../dashboard/dist", import.meta.url));
 const HOSTS = Number(process.env.HOSTS ?? 1_000);
 const CONTAINERS = Number(process.env.CONTAINERS ?? 20);
+const VIOLATIONS = Number(process.env.VIOLATIONS ?? 5_000);
 const SECONDS = Number(process.argv[2] ?? 60);
 const KINDS = { ".js": "text/javascript", ".css": "text/css", ".html": "text/html" };
 const VALUES = {
@@ -37,6 +38,21 @@ function fleet(kind, after) {
   return { columns: [...HEAD, ...VALUES[kind]], rows, next_cursor: after + limit < machines[kind].length ? String(after + limit) : null };
 }
 
+function violation(number) {
+  const host = hosts[number % HOSTS];
+  const at = new Date(Date.now() - 60_000).toISOString();
+  return {
+    id: String(number), machine_id: host.id, machine_name: host.name, host_id: host.name, host_name: host.name, kind: "host", metric: "system.cpu.utilization", device: null, condition: "value", direction: "above",
+    severity: ["critical", "warning", "info"][number % 3], threshold_id: "1", threshold_version: 1, threshold_value: 0.9, opened_at: at, opened_value: 0.95, peak_value: 0.97, closed_at: null, detected_at: at,
+  };
+}
+
+function openViolations(after) {
+  const limit = 1_000;
+  const items = Array.from({ length: Math.max(0, Math.min(limit, VIOLATIONS - after)) }, (_, index) => violation(after + index + 1));
+  return { items, next_cursor: after + limit < VIOLATIONS ? String(after + limit) : null };
+}
+
 function series(ids) {
   const now = Math.floor(Date.now() / 15_000) * 15_000;
   const t = Array.from({ length: 60 }, (_, index) => now - (59 - index) * 15_000);
@@ -60,6 +76,13 @@ function follow(response, query) {
       turn += 1;
       for (const kind of ["host", "container"]) if (topics.includes(`${kind}s`)) brief(kind);
     }, 1_000),
+    setInterval(() => {
+      const first = turn * 10;
+      for (let number = first + 1; number <= first + 10; number++) {
+        send("violation.closed", { ...violation(number), closed_at: new Date().toISOString(), close_reason: "recovered" });
+        send("violation.opened", violation(VIOLATIONS + number));
+      }
+    }, 1_000),
     setInterval(() => send("clock", { at: new Date().toISOString() }), 5_000),
   ];
   send("clock", { at: new Date().toISOString() });
@@ -76,6 +99,8 @@ function answer(request, response) {
       return json(fleet(url.searchParams.get("kind"), Number(url.searchParams.get("cursor") ?? 0)));
     case "/api/v1/series":
       return json(series(url.searchParams.get("machine_id").split(",")));
+    case "/api/v1/violations":
+      return json(openViolations(Number(url.searchParams.get("cursor") ?? 0)));
     case "/api/v1/session":
       return json({ required: false, signed_in: true });
     default: {
@@ -90,7 +115,7 @@ const server = createServer(answer);
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
 const base = `http://127.0.0.1:${server.address().port}`;
 const browser = await launch();
-for (const [name, path, viewport] of [["fleet", "/", undefined], ["containers", "/containers?sort=-cpu", undefined], ["fleet, phone", "/?sort=-cpu", PHONE]]) {
+for (const [name, path, viewport] of [["fleet", "/", undefined], ["containers", "/containers?sort=-cpu", undefined], ["fleet, phone", "/?sort=-cpu", PHONE], ["violations", "/violations", undefined], ["violations by host", "/violations?group=host", undefined]]) {
   const made = await context(browser, viewport ? { viewport } : {});
   const page = await open(made, `${base}${path}`);
   const session = await made.newCDPSession(page);
@@ -100,7 +125,7 @@ for (const [name, path, viewport] of [["fleet", "/", undefined], ["containers", 
     await session.send("HeapProfiler.collectGarbage");
     return (await figures()).JSHeapUsedSize / 1024 ** 2;
   };
-  await page.locator(".machines .row").first().waitFor();
+  await page.locator(".machines .row, .violations .row").first().waitFor();
   const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0);
   const rows = await page.evaluate(() => performance.now());
   await page.waitForTimeout(5_000);
@@ -116,7 +141,7 @@ for (const [name, path, viewport] of [["fleet", "/", undefined], ["containers", 
   const tasks = await page.evaluate(() => window.longTasks);
   const busy = ((end.TaskDuration - before.TaskDuration) / seconds) * 100;
   console.log(JSON.stringify({
-    view: name, machines: name === "containers" ? containers.length : hosts.length, first_paint_ms: Math.round(paint), first_rows_ms: Math.round(rows), seconds: Math.round(seconds),
+    view: name, rows: name === "containers" ? containers.length : name.startsWith("violations") ? VIOLATIONS : hosts.length, first_paint_ms: Math.round(paint), first_rows_ms: Math.round(rows), seconds: Math.round(seconds),
     main_thread_busy_percent: Number(busy.toFixed(1)), long_tasks: tasks.length, longest_task_ms: Math.round(Math.max(0, ...tasks)),
     heap_mib_before: Number(heapBefore.toFixed(1)), heap_mib_after: Number(heapAfter.toFixed(1)), elements: await page.locator("*").count(), faults: made.faults,
   }));

@@ -27,13 +27,16 @@ before(async () => {
   await standalone.ingest(round(61, now + 1_000));
   const [host] = (await standalone.get("/machines?kind=host&host_id=db-02")).items;
   const [container] = (await standalone.get("/machines?kind=container&host_id=db-02")).items;
+  const [violation] = (await standalone.get("/violations?metric=system.cpu.load_average.1m")).items;
   views = {
     fleet: ["/", ".machines .spark path[d^=M]"],
     groups: ["/?group=rack&sort=-cpu", ".machines .row.group"],
     containers: ["/containers", ".machines .spark path[d^=M]"],
     host: [`/hosts/${host.id}?range=15m`, ".chart-panel.cpu .u-over"],
     container: [`/containers/${container.id}?range=15m`, ".chart-panel.cpu .u-over"],
-    violations: ["/violations", "table.violations"],
+    violations: ["/violations", ".violations .row.open"],
+    "violations-by-date": ["/violations?range=24h&metric=system.cpu.load_average.1m", ".bars i"],
+    violation: [`/violations/${violation.id}`, ".violation-panel .steps li"],
     thresholds: ["/thresholds", "tbody tr"],
     pipeline: ["/pipeline", ".hop"],
     nowhere: ["/hosts/999999", ".nothing a"],
