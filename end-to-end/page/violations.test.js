@@ -8,7 +8,7 @@ import { hostileNames, report } from "./reports.js";
 import { Standalone, until } from "./standalone.js";
 
 let browser, standalone;
-const HOSTILE = hostileNames(5);
+const HOSTILE = hostileNames(6);
 const DAY_MS = 86_400_000;
 const RULE = { scope: { kind: "host", labels: { rack: "*" } }, metric: "system.cpu.utilization", direction: "above", value: 0.9, recovery_value: 0.8, for_seconds: 4, recovery_for_seconds: 4, severity: "critical" };
 const BURST = [0.3, 0.95, 0.96, 0.97, 0.95, 0.5, 0.5, 0.5];
@@ -78,6 +78,8 @@ test("one browser acknowledges, another one sees it; a failure is told at the ro
   await page.locator(".row.calm").nth(1).waitFor();
 
   await play(HOSTILE[2], Date.now(), BURST.slice(5));
+  // the keyboard is in the list, which stays as it is meanwhile
+  await page.getByRole("searchbox").focus();
   await page.getByText("Nothing is violated.").waitFor();
   const faults = made.faults.filter((fault) => !fault.includes("503"));
   assert.deepEqual([...faults, ...other.faults], []);
@@ -232,8 +234,65 @@ test("one tab of two rings for what is critical, and never for what is silenced"
   await second.getByRole("button", { name: "hide 2 silenced" }).click();
   await row(second, HOSTILE[3]).first().waitFor({ state: "detached" });
   assert.ok((await row(second, HOSTILE[4]).count()) > 0);
-  for (const name of HOSTILE.slice(3)) await play(name, Date.now(), BURST.slice(5));
+  for (const name of HOSTILE.slice(3, 5)) await play(name, Date.now(), BURST.slice(5));
   await standalone.call("DELETE", `/silences/${silence.id}`);
   assert.deepEqual(made.faults, []);
+  await made.close();
+});
+
+test("a list stays as it is under somebody's hand", async () => {
+  const made = await context(browser);
+  const page = await open(made, `${standalone.url}/violations`);
+  await isLive(page);
+  await play(HOSTILE[0], Date.now() - 10_000, BURST.slice(0, 5));
+  const held = row(page, HOSTILE[0]).first();
+  await until("both of the first host", async () => (await rows(page).count()) === 2);
+  await held.hover();
+  await play(HOSTILE[1], Date.now() - 10_000, BURST.slice(0, 5));
+  await page.getByRole("button", { name: "Show 2 new" }).waitFor();
+  assert.equal(await rows(page).count(), 2, "what is new waits");
+  await page.getByRole("button", { name: "Show 2 new" }).click();
+  assert.equal(await rows(page).count(), 4);
+  await held.hover();
+  await play(HOSTILE[0], Date.now(), BURST.slice(5));
+  await held.getByText("closed just now").waitFor();
+  await page.mouse.move(5, 5);
+  await held.waitFor({ state: "detached" });
+  assert.equal(await rows(page).count(), 2);
+  await play(HOSTILE[1], Date.now(), BURST.slice(5));
+  await page.getByText("Nothing is violated.").waitFor();
+  assert.deepEqual(made.faults, []);
+  await made.close();
+});
+
+test("what stands in the way of an explanation is said", async () => {
+  const made = await context(browser);
+  const rule = await standalone.call("POST", "/thresholds", { ...RULE, metric: "system.memory.utilization", value: 0.5, recovery_value: 0.5, severity: "info" });
+  const now = Date.now() - 10_000;
+  await play(HOSTILE[5], now, [0.3, 0.3, 0.3, 0.3]);
+  await standalone.call("DELETE", `/thresholds/${rule.id}`);
+  await play(HOSTILE[5], now + 8_000, [0.3]);
+  const closed = await until("its end", async () => (await standalone.get(`/violations?threshold_id=${rule.id}&state=closed`)).items[0]);
+  const page = await open(made, `${standalone.url}/violations/${closed.id}`);
+  const panel = page.locator(".violation-panel");
+  await panel.getByText("It closed because its rule was changed").waitFor();
+  await panel.getByText("evaluated once more, open it at the same time").waitFor();
+  assert.match(await panel.locator(".told").innerText(), /threshold changed/);
+
+  // as it is after months: the backend knows the violation, and nothing else
+  await page.route("**/explain", async (route) => {
+    const answer = await (await route.fetch()).json();
+    const nothing = { threshold: null, scope: null, steps: [], samples: { t: [], value: [] }, re_evaluated: null, agrees: null, hindrance: "its machine is forgotten" };
+    await route.fulfill({ json: { ...answer, ...nothing } });
+  });
+  await page.reload();
+  await panel.getByText("Its machine is forgotten, and its samples with it.").waitFor();
+  await panel.getByText("There are no samples to show.").waitFor();
+  await panel.getByText("How the rule was then is not known any more.").waitFor();
+  await page.unroute("**/explain");
+  await page.route("**/explain", (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body: JSON.stringify({ detail: "the database is away" }) }));
+  await page.reload();
+  await panel.getByText("This could not be read: the database is away").waitFor();
+  assert.deepEqual(made.faults.filter((fault) => !fault.includes("503")), []);
   await made.close();
 });

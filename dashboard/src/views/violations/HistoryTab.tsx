@@ -83,10 +83,10 @@ export function HistoryTab({ period, scroller }: { period: Period; scroller: () 
         empty={t("violations.none")}
         aside={<Files period={period} filters={filters} wording={wording} />}
       >
-        <p className={`newer ${newer.count > 0 ? "" : "none"}`} role="status">
-          {newer.count > 0 && <button onClick={newer.show}>{t("violations.newer", { n: newer.count })}</button>}
-        </p>
         <div {...held.handlers}>
+          <p className="newer" role="status">
+            {newer.count > 0 && <button onClick={newer.show}>{t("violations.newer", { n: newer.count })}</button>}
+          </p>
           <ViolationList lines={lines} scroller={scroller} label={t("violations.history")} search={location.search} onWindow={look} onBusy={setBusy} />
         </div>
         <p className="filtered" role="status">

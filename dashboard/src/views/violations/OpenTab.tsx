@@ -90,10 +90,10 @@ export function OpenTab({ scroller }: { scroller: () => HTMLElement | null }) {
         </p>
       )}
       <PanelBody resource={{ data: isThere ? true : null, error: failed, loading: !isThere, reload: () => void reload() }} isEmpty={lines.length === 0 && !isNarrowed} empty={t("violations.open.none")}>
-        <p className={`newer ${more > 0 ? "" : "none"}`} role="status">
-          {more > 0 && <button onClick={() => setKept({ key, lines: arranged })}>{t("violations.newer", { n: more })}</button>}
-        </p>
         <div {...held.handlers}>
+          <p className="newer" role="status">
+            {more > 0 && <button onClick={() => setKept({ key, lines: arranged })}>{t("violations.newer", { n: more })}</button>}
+          </p>
           <ViolationList lines={lines} scroller={scroller} label={t("violations.open")} search={location.search} gone={gone} onBusy={setBusy} />
         </div>
         {lines.length === 0 && (
