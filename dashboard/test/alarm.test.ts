@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { Violation } from "../src/api/client.ts";
 import type { Alarm } from "../src/state/preferences.ts";
-import { bodyOf, rings, titleOf, Waiting } from "../src/state/ringing.ts";
+import { ability, bodyOf, rings, titleOf, Waiting } from "../src/state/ringing.ts";
 
 function violation(id: number, change: Partial<Violation> = {}): Violation {
   return { id: String(id), machine_name: `web-${id}`, metric: "system.cpu.utilization", device: null, severity: "critical", closed_at: null, silenced: null, acknowledged: null, ...change } as Violation;
@@ -27,6 +27,15 @@ test("what somebody wants to hear of rings, and never what is silenced, seen or 
     [{}, "loud" as Alarm, false],
   ];
   for (const [change, alarm, expected] of cases) expect(rings(violation(1, change), alarm), JSON.stringify([change, alarm])).toBe(expected);
+});
+
+test("the tab that may sound rings, and of two of them the one that is seen", () => {
+  const of = (sounds: boolean, notifies: boolean, isVisible: boolean, alarm: Alarm = "critical") => ability({ alarm, sounds, notifies, isVisible });
+  expect([of(true, true, true, "off"), of(false, false, true)]).toEqual([0, 0]);
+  expect(of(false, true, false), "a notification needs no click before").toBeGreaterThan(0);
+  const rising = [of(false, true, false), of(false, true, true), of(true, false, false), of(true, true, true)];
+  expect([...rising].sort((one, other) => one - other)).toEqual(rising);
+  expect(new Set(rising).size).toBe(rising.length);
 });
 
 test("what opens together rings once, without what is over by then", () => {

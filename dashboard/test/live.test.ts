@@ -137,24 +137,26 @@ test("nobody left, no stream", async () => {
   expect(FakeSource.all.length).toBe(1);
 });
 
-test("one page of all is told that it rings: the first that can, and the next when that is gone", () => {
+test("one page of all is told that it rings: the first of those that do it best, and the next when that is gone", () => {
   const hub = new Hub();
   const yours: Record<string, number> = {};
-  const add = (id: string, canRing: boolean) => {
+  const add = (id: string, ringing: number) => {
     yours[id] ??= 0;
-    hub.want(id, merge([]), (message) => message.type === "event" && message.isYours && (yours[id] = (yours[id] ?? 0) + 1), canRing);
+    hub.want(id, merge([]), (message) => message.type === "event" && message.isYours && (yours[id] = (yours[id] ?? 0) + 1), ringing);
   };
-  add("silent", false);
-  add("a", true);
-  add("b", true);
+  add("silent", 0);
+  add("worse", 1);
+  add("a", 3);
+  add("b", 3);
   vi.advanceTimersByTime(100);
   FakeSource.last.event("violation.opened", "1");
-  expect(yours).toEqual({ silent: 0, a: 1, b: 0 });
+  expect(yours).toEqual({ silent: 0, worse: 0, a: 1, b: 0 });
   hub.leave("a");
   FakeSource.last.event("violation.opened", "2");
-  expect(yours).toEqual({ silent: 0, a: 1, b: 1 });
-  add("b", false);
+  expect(yours).toEqual({ silent: 0, worse: 0, a: 1, b: 1 });
+  add("b", 0);
+  add("worse", 0);
   FakeSource.last.event("violation.opened", "3");
-  expect(yours, "nobody can").toEqual({ silent: 0, a: 1, b: 1 });
+  expect(yours, "nobody can").toEqual({ silent: 0, worse: 0, a: 1, b: 1 });
   hub.close();
 });

@@ -31,7 +31,7 @@ const SETTLE_MS = 60;
 const comeBackMs = () => 1_000 + Math.random() * 4_000;
 
 export class Hub {
-  private members = new Map<string, { wants: Wants; send: (message: Message) => void; canRing: boolean }>();
+  private members = new Map<string, { wants: Wants; send: (message: Message) => void; ringing: number }>();
   private source: EventSource | null = null;
   private opened: Wants = { topics: [], reportsOf: [] };
   private lastEventId = "";
@@ -41,10 +41,10 @@ export class Hub {
   private watchdog: ReturnType<typeof setTimeout> | undefined;
   private comingBack: ReturnType<typeof setTimeout> | undefined;
 
-  /** A page is there, or wants something else. */
-  want(id: string, wants: Wants, send: (message: Message) => void, canRing = false): void {
+  /** A page is there, or wants something else; of all that ring above 0 the one that does it best is chosen. */
+  want(id: string, wants: Wants, send: (message: Message) => void, ringing = 0): void {
     const isNew = !this.members.has(id);
-    this.members.set(id, { wants, send, canRing });
+    this.members.set(id, { wants, send, ringing });
     if (isNew) send({ type: "state", state: this.state, since: this.since });
     clearTimeout(this.settling);
     this.settling = setTimeout(() => this.settle(), SETTLE_MS);
@@ -90,7 +90,8 @@ export class Hub {
         if (event.lastEventId) this.lastEventId = event.lastEventId;
         this.heard();
         const members = [...this.members.values()];
-        const chosen = members.find(({ canRing }) => canRing);
+        const best = Math.max(1, ...members.map(({ ringing }) => ringing));
+        const chosen = members.find(({ ringing }) => ringing === best);
         for (const member of members) {
           if (isWanted(member.wants, event.data)) member.send({ type: "event", name, data: event.data, ...(member === chosen && { isYours: true }) });
         }

@@ -69,17 +69,17 @@ export const stream = {
 /** Now, by the backend's clock. */
 export const now = () => Date.now() + clockAheadMs;
 
-let canRing = () => false;
+let ringing = () => 0;
 
-/** Says whether this page could ring, as often as that may have changed. */
-export function ringer(test: () => boolean): () => void {
-  canRing = test;
+/** Says how well this page could ring, 0: not at all, as often as that may have changed. */
+export function ringer(measure: () => number): () => void {
+  ringing = measure;
   tell();
   return tell;
 }
 
 function tell(): void {
-  transport?.want(document.hidden ? merge([]) : merge(wants), canRing());
+  transport?.want(document.hidden ? merge([]) : merge(wants), ringing());
 }
 
 function receive(message: Message): void {

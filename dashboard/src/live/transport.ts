@@ -5,7 +5,7 @@ import type { FromPage } from "./worker.ts";
 import type { Wants } from "./wants.ts";
 
 export interface Transport {
-  want(wants: Wants, canRing: boolean): void;
+  want(wants: Wants, ringing: number): void;
   bye(): void;
 }
 
@@ -20,7 +20,7 @@ function overWorker(receive: (message: Message) => void): Transport {
   worker.port.onmessage = ({ data }: MessageEvent<Message>) => receive(data);
   worker.port.start();
   const say = (message: FromPage) => worker.port.postMessage(message);
-  return { want: (wants, canRing) => say({ type: "want", wants, canRing }), bye: () => say({ type: "bye" }) };
+  return { want: (wants, ringing) => say({ type: "want", wants, ringing }), bye: () => say({ type: "bye" }) };
 }
 
 type OnChannel = { to: "leader"; from: string; said: FromPage } | { to: string; message: Message } | { to: "all"; elected: true };
@@ -31,11 +31,11 @@ function overChannel(receive: (message: Message) => void): Transport {
   const me = crypto.getRandomValues(new Uint32Array(2)).join("-");
   const say = (message: OnChannel) => channel.postMessage(message);
   let hub: Hub | null = null;
-  let wanted: { wants: Wants; canRing: boolean } | null = null;
+  let wanted: { wants: Wants; ringing: number } | null = null;
   let end: (() => void) | undefined;
   const tell = () => {
     if (!wanted) return;
-    if (hub) hub.want(me, wanted.wants, receive, wanted.canRing);
+    if (hub) hub.want(me, wanted.wants, receive, wanted.ringing);
     else say({ to: "leader", from: me, said: { type: "want", ...wanted } });
   };
   channel.onmessage = ({ data }: MessageEvent<OnChannel>) => {
@@ -43,7 +43,7 @@ function overChannel(receive: (message: Message) => void): Transport {
     if ("message" in data) return data.to === me ? receive(data.message) : undefined;
     if (!hub) return;
     if (data.said.type === "bye") return hub.leave(data.from);
-    hub.want(data.from, data.said.wants, (message) => say({ to: data.from, message }), data.said.canRing);
+    hub.want(data.from, data.said.wants, (message) => say({ to: data.from, message }), data.said.ringing);
   };
   void navigator.locks.request("server-monitoring stream", () => {
     hub = new Hub();
@@ -52,8 +52,8 @@ function overChannel(receive: (message: Message) => void): Transport {
     return new Promise<void>((resolve) => (end = resolve));
   });
   return {
-    want: (wants, canRing) => {
-      wanted = { wants, canRing };
+    want: (wants, ringing) => {
+      wanted = { wants, ringing };
       tell();
     },
     bye: () => {
@@ -67,5 +67,5 @@ function overChannel(receive: (message: Message) => void): Transport {
 
 function alone(receive: (message: Message) => void): Transport {
   const hub = new Hub();
-  return { want: (wants, canRing) => hub.want("page", wants, receive, canRing), bye: () => hub.close() };
+  return { want: (wants, ringing) => hub.want("page", wants, receive, ringing), bye: () => hub.close() };
 }

@@ -4,7 +4,7 @@ import { Hub, type Message } from "./hub.ts";
 import type { Wants } from "./wants.ts";
 
 /** From a page: what it wants, said again now and then; nothing said for long means that the page is gone without a word. */
-export type FromPage = { type: "want"; wants: Wants; canRing: boolean } | { type: "bye" };
+export type FromPage = { type: "want"; wants: Wants; ringing: number } | { type: "bye" };
 
 /** Browsers let timers of hidden pages run once a minute. */
 const GONE_MS = 150_000;
@@ -21,7 +21,7 @@ let count = 0;
   port.onmessage = ({ data }: MessageEvent<FromPage>) => {
     clearTimeout(gone);
     if (data.type === "bye") return hub.leave(id);
-    hub.want(id, data.wants, send, data.canRing);
+    hub.want(id, data.wants, send, data.ringing);
     gone = setTimeout(() => hub.leave(id), GONE_MS);
   };
   port.start();

@@ -3,9 +3,9 @@
 import type { Violation } from "../api/client.ts";
 import { on, ringer } from "../live/live.ts";
 import { navigate } from "../router.ts";
-import { chime } from "./chime.ts";
+import { canSound, chime } from "./chime.ts";
 import { getPreferences, onPreferences } from "./preferences.ts";
-import { bodyOf, rings, titleOf, Waiting } from "./ringing.ts";
+import { ability, bodyOf, rings, titleOf, Waiting } from "./ringing.ts";
 import { worst } from "./violations.ts";
 
 /** What opens together rings once; what is over by then does not. */
@@ -53,10 +53,9 @@ export function start(): void {
       shown.get(id)?.close();
     });
   }
-  // browsers let a page sound only once somebody did something in it: another tab is better until then
   const tell = ringer(() => {
-    const { alarm, hasSound } = getPreferences();
-    return alarm !== "off" && (!hasSound || navigator.userActivation?.hasBeenActive !== false);
+    const { alarm, hasSound, hasNotification } = getPreferences();
+    return ability({ alarm, sounds: hasSound && canSound(), notifies: hasNotification && canNotify(), isVisible: !document.hidden });
   });
   onPreferences(tell);
   for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => setTimeout(tell), { once: true });

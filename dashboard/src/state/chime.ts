@@ -10,10 +10,10 @@ const LOUDNESS = 0.2;
 let context: AudioContext | null = null;
 
 /** Whether the browser lets this page sound: not before somebody did something in it. */
-const isAllowed = () => typeof AudioContext !== "undefined" && navigator.userActivation?.hasBeenActive !== false;
+export const canSound = () => typeof AudioContext !== "undefined" && navigator.userActivation?.hasBeenActive !== false;
 
 export function chime(severity: Severity): void {
-  if (!isAllowed()) return;
+  if (!canSound()) return;
   context ??= new AudioContext();
   void context.resume();
   const gain = context.createGain();

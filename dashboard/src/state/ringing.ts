@@ -15,6 +15,21 @@ export function rings(violation: Violation, alarm: Alarm): boolean {
   return !violation.closed_at && !violation.silenced && !violation.acknowledged && (RINGS[alarm] ?? []).includes(violation.severity);
 }
 
+interface Means {
+  alarm: Alarm;
+  /** Browsers let a page sound only once somebody did something in it. */
+  sounds: boolean;
+  notifies: boolean;
+  /** Browsers let pages sleep that nobody sees. */
+  isVisible: boolean;
+}
+
+/** How well a page rings, to choose among several; 0: not at all. */
+export function ability({ alarm, sounds, notifies, isVisible }: Means): number {
+  if (alarm === "off" || !(sounds || notifies)) return 0;
+  return 1 + 2 * Number(sounds) + Number(isVisible);
+}
+
 /** What is waiting to ring. */
 export class Waiting {
   private all = new Map<string, Violation>();
