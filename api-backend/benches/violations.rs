@@ -1,5 +1,5 @@
-//! How long questions about violations take over HTTP on loopback, one after the other, with a million of them stored: 400 days of 1,000 hosts with 20
-//! containers, 3,000 open.
+//! How long questions about violations, and about what happened to machines, take over HTTP on loopback, one after the other, with a million of each stored:
+//! 400 days of 1,000 hosts with 20 containers, 3,000 violations open.
 //!
 //! `cargo bench -p api-backend --bench violations` with `TEST_MARIADB_URL` (scripts/services/mariadb), where what it fills stays for
 //! the next time; on SQLite without. `cargo test -p api-backend --bench violations` does the same with the backend unoptimised.
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 const VIOLATIONS: i64 = 1_000_000;
 const OPEN: i64 = 3_000;
+const EVENTS: i64 = 1_000_000;
 const DAYS: i64 = 400;
 const HOSTS: i64 = 1_000;
 const CONTAINERS: i64 = 20;
@@ -40,7 +41,7 @@ const METRICS: [&str; 16] = [
     "hw.temperature",
     "system.clock.skew",
 ];
-const QUESTIONS: [(&str, &str); 20] = [
+const QUESTIONS: [(&str, &str); 26] = [
     ("newest", "violations"),
     ("newest, deep", "violations?cursor={deep}"),
     ("a day", "violations?from={day}&to={day_end}"),
@@ -61,6 +62,12 @@ const QUESTIONS: [(&str, &str); 20] = [
     ("30 days by severity, of a host", "violations/counts?by=severity&host_id={host}&from={month}&to={month_end}"),
     ("30 days by metric", "violations/counts?by=metric&from={month}&to={month_end}"),
     ("30 days by machine", "violations/counts?by=machine&from={month}&to={month_end}"),
+    ("what happened, newest", "events"),
+    ("what happened, deep", "events?cursor={deep}"),
+    ("what happened to a machine", "events?machine_id={machine}"),
+    ("what happened to a machine, within a day", "events?machine_id={machine}&from={day}&to={day_end}"),
+    ("what happened to 50 machines", "events?machine_id={machines}"),
+    ("reboots within 30 days", "events?type=machine.rebooted&from={month}&to={month_end}"),
 ];
 const ASKED: usize = 200;
 /// Not counted: pages and plans come into memory.
@@ -83,6 +90,10 @@ async fn measure() {
         Some(newest) => newest,
         None => fill(&store).await,
     };
+    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM machine_events");
+    if count.fetch_one(&mut AnyConnection::connect(&url).await.unwrap()).await.unwrap() == 0 {
+        fill_events(&store, end).await;
+    }
     store.close().await;
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -104,6 +115,7 @@ async fn measure() {
             let hour = end - rng.i64(31 * DAY_MS..(DAYS - 31) * DAY_MS);
             let path = path
                 .replace("{machine}", &rng.i64(1..=HOSTS * (1 + CONTAINERS)).to_string())
+                .replace("{machines}", &(0..50).map(|_| rng.i64(1..=HOSTS).to_string()).collect::<Vec<_>>().join(","))
                 .replace("{host}", &format!("host-{}", rng.i64(1..=HOSTS)))
                 .replace("{metric}", METRICS[rng.usize(..METRICS.len())])
                 .replace("{rack}", &rng.i64(0..50).to_string())
@@ -179,6 +191,37 @@ async fn fill(store: &Store) -> i64 {
     }
     println!("filled in {:.0} s", begun.elapsed().as_secs_f64());
     opened_at
+}
+
+/// What happened to machines until then.
+async fn fill_events(store: &Store, end: i64) {
+    let begun = Instant::now();
+    let mut rng = fastrand::Rng::with_seed(5);
+    let into = "machine_events (event_id, machine_id, name, occurred_at, body)";
+    for page in 0..EVENTS / 10_000 {
+        let rows = (page * 10_000..(page + 1) * 10_000).map(|number| {
+            // some machines have most of them
+            let machine_id = 1 + (rng.f64().powi(2) * ((HOSTS * (1 + CONTAINERS)) as f64)) as i64;
+            let (name, state) = match rng.u32(..1_000) {
+                0 => ("machine.rebooted", "rebooted"),
+                1..500 => ("machine.down", "exited"),
+                _ => ("machine.up", "running"),
+            };
+            let ((host, place), at) = (place(machine_id), end - (EVENTS - number) * (DAYS * DAY_MS / EVENTS));
+            let kind = if place == 0 { "host" } else { "container" };
+            let body = format!(
+                r#"{{"at":"{}","host_id":"host-{host}","host_name":"host-{host}.example","kind":"{kind}","machine_id":"{machine_id}","name":"web-{place}","state":"{state}"}}"#,
+                rfc3339(at)
+            );
+            format!("({number}, {machine_id}, '{name}', {at}, '{body}')")
+        });
+        insert(store, into, rows.collect()).await;
+    }
+    if store.dialect() == store::Dialect::MySql {
+        let mut connection = store.read().await.unwrap();
+        sqlx::raw_sql("ANALYZE TABLE machine_events").execute(&mut *connection).await.unwrap();
+    }
+    println!("filled with events in {:.0} s", begun.elapsed().as_secs_f64());
 }
 
 /// Host and number on it of a machine; 0 is the host itself.

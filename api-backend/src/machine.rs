@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::store::events::NewEvent;
@@ -73,18 +73,39 @@ pub fn as_stored(row: &MachineRow, host_name: &str, host_labels: &BTreeMap<Strin
     Machine { id: row.machine_id, kind: row.kind, labels: labels(host_name, host_labels, container) }
 }
 
-/// `machine.up` or `machine.down`, with the state that was the reason.
+/// What happened to a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// By the host's own clock.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// The machine's host.
+    pub host_id: String,
+    /// What that was called.
+    pub host_name: String,
+    /// Host or container.
+    pub kind: Kind,
+    /// The machine.
+    pub machine_id: String,
+    /// What it was called.
+    pub name: String,
+    /// The state that was the reason: the engine's, or `replaced`, `restarted`, `gone`, `down`, `rebooted`.
+    pub state: String,
+}
+
+/// `machine.up`, `machine.down` or `machine.rebooted`, with the state that was the reason.
 pub fn event(name: &'static str, machine: &MachineRow, host_id: &str, host_name: &str, state: &str, at: i64) -> NewEvent {
-    let body = json!({
-        "machine_id": machine.machine_id.to_string(),
-        "kind": machine.kind,
-        "name": machine.name,
-        "host_id": host_id,
-        "host_name": host_name,
-        "state": state,
-        "at": rfc3339(at),
-    });
-    NewEvent { topic: "machines", name, machine_id: machine.machine_id, body: body.to_string() }
+    let body = Event {
+        at: rfc3339(at),
+        host_id: host_id.to_owned(),
+        host_name: host_name.to_owned(),
+        kind: machine.kind,
+        machine_id: machine.machine_id.to_string(),
+        name: machine.name.clone(),
+        state: state.to_owned(),
+    };
+    let body = serde_json::to_string(&body).expect("an event has text keys and is written to memory");
+    NewEvent { topic: "machines", name, machine_id: machine.machine_id, occurred_at: Some(at), body }
 }
 
 #[cfg(test)]

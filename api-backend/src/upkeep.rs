@@ -25,9 +25,9 @@ pub(crate) const LEDGER_DAYS: i64 = 400;
 /// For how many days what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// Samples, gaps and events.
+    /// Samples, gaps and the stream's events.
     pub raw_days: u32,
-    /// Points of 5 minutes, and the containers that they are of.
+    /// Points of 5 minutes, the containers that they are of, and what happened to machines.
     pub rollup_days: u32,
 }
 
@@ -54,8 +54,9 @@ async fn remove(store: &Store, retention: Retention, shutdown: &Shutdown) -> sto
         }
         tokio::time::sleep(BETWEEN_STEPS).await;
     }
-    for aged in retention::AGED {
-        while store.change(|connection| Box::pin(retention::remove_aged(connection, *aged, before))).await?
+    let aged = retention::AGED.iter().map(|aged| (*aged, before)).chain([(retention::MACHINE_EVENTS, gone_before)]);
+    for (aged, before) in aged {
+        while store.change(|connection| Box::pin(retention::remove_aged(connection, aged, before))).await?
             >= STEP_ROWS.unsigned_abs()
         {
             if shutdown.is_requested() {

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use fastrand::Rng;
 use reqwest::Method;
 use serde_json::{Value, json};
+use support::document::Document;
 use support::{Backend, Database, cpu_rule, now_ms, on_every_database, report};
 use wire_model::HostReport;
 
@@ -65,6 +66,9 @@ async fn rig(database: &Database) -> (Backend, i64, i64) {
 async fn ask(backend: &Backend, what: &str, body: Value) -> Value {
     let (status, answer) = backend.call(Method::POST, &format!("/thresholds/{what}"), Some(&body)).await;
     assert_eq!(status, StatusCode::OK, "{body}: {answer}");
+    let document = Document(serde_json::to_value(api_backend::api::document()).unwrap());
+    let schema = document.answer("post", &format!("/thresholds/{what}"), 200).unwrap();
+    assert_eq!(document.problems(schema, &answer, ""), Vec::<String>::new());
     answer
 }
 

@@ -14,6 +14,7 @@ const UNDO_STATES: &[&str] = &[
     "ALTER TABLE violations DROP COLUMN recovering_since",
     "ALTER TABLE violations DROP COLUMN cause",
     "DROP TABLE pipeline_state",
+    "DROP TABLE machine_events",
     // the rules that 0001 made are 1 to 7
     "DELETE FROM threshold_versions WHERE threshold_id > 7",
     "DELETE FROM thresholds WHERE threshold_id > 7",
@@ -206,6 +207,34 @@ async fn an_upgrade_announces_nothing_again() {
         })
         .await;
         assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut connection).await.unwrap(), 3);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upgrade_keeps_what_happened_to_machines() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        backend.only_thresholds(&[support::cpu_rule(0.5, 0.5, 0)]).await;
+        let start = now_ms() - 60_000;
+        backend.ingest(&[report("a", start + 7, 0.9, &[("web", "running", 0.5)])]).await;
+        backend.ingest(&[report("a", start + 2_345, 0.1, &[("web", "exited", 0.0)])]).await;
+        let before = backend.items("/events").await;
+        assert_eq!(before.len(), 3, "{before:?}");
+        backend.stop().await;
+        let mut connection = database.connect().await;
+        for sql in ["DROP TABLE machine_events", "DELETE FROM _sqlx_migrations WHERE version = 11"] {
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+        let backend = Backend::start(&database).await;
+        assert_eq!(backend.items("/events").await, before);
+        let range = format!(
+            "/events?from={}&to={}",
+            api_backend::time::rfc3339(start + 2_345),
+            api_backend::time::rfc3339(start + 2_346)
+        );
+        assert_eq!(backend.items(&range).await, before[..1]);
         backend.stop().await;
     })
     .await;

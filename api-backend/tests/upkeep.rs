@@ -4,7 +4,9 @@
 
 mod support;
 
-use api_backend::store::retention::{AGED, STEP_ROWS, remove_aged, remove_events, remove_ledger_hour, remove_reports};
+use api_backend::store::retention::{
+    AGED, MACHINE_EVENTS, STEP_ROWS, remove_aged, remove_events, remove_ledger_hour, remove_reports,
+};
 use api_backend::store::{self, hosts};
 use support::{Backend, cpu_rule, now_ms, on_every_database, report};
 
@@ -92,6 +94,7 @@ async fn old_gaps_and_the_like_go_in_bounded_steps_and_the_ledger_by_hours() {
                 "('t', 'g', NUMBER, 'c', '1', 0, TIME)",
             ),
             ("dead_letters (topic, records, updated_at)", "('NUMBER', 0, TIME)"),
+            ("machine_events (event_id, machine_id, name, occurred_at, body)", "(NUMBER, 1, 'machine.up', TIME, '{}')"),
             (
                 "ledger (hour_at, host_key, `stored`, late, `duplicate`, rejected, thinned, `dropped`, damaged, lost)",
                 "(TIME, NUMBER, 0, 0, 0, 0, 0, 0, 0, 0)",
@@ -100,7 +103,7 @@ async fn old_gaps_and_the_like_go_in_bounded_steps_and_the_ledger_by_hours() {
             let sql = format!("INSERT INTO {into} VALUES {}", fill(row));
             sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
         }
-        for aged in AGED {
+        for aged in AGED.iter().chain([&MACHINE_EVENTS]) {
             let remove = async |before: i64| {
                 let mut transaction = store.begin().await.unwrap();
                 let removed = remove_aged(&mut transaction, *aged, before).await.unwrap();

@@ -9,7 +9,9 @@ mod backtest_body;
 mod catalog;
 mod consumers;
 mod cors;
+mod cursor;
 mod etag;
+mod events;
 mod explain;
 mod export;
 mod extract;
@@ -154,6 +156,7 @@ pub fn router(app: App) -> Router {
         Router::new().route("/session", get(session::show_session).post(session::create_session).delete(session::delete_session));
     let answers = Router::new()
         .route("/catalog", get(catalog::list_metrics))
+        .route("/events", get(events::list_events))
         .route("/fleet", get(fleet::list_fleet))
         .route("/machines", get(machines::list_machines))
         .route("/machines/{id}", get(machines::show_machine))

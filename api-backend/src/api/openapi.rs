@@ -8,8 +8,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::ProblemBody;
 use super::{
-    acknowledge, backtest, catalog, explain, fleet, in_force, machines, pipeline, series, session, silences, stream, thresholds,
-    top, violation_counts, violations,
+    acknowledge, backtest, catalog, events, explain, fleet, in_force, machines, pipeline, series, session, silences, stream,
+    thresholds, top, violation_counts, violations,
 };
 
 #[derive(OpenApi)]
@@ -24,6 +24,7 @@ use super::{
         fleet::list_fleet,
         machines::list_machines,
         machines::show_machine,
+        events::list_events,
         series::list_series,
         series::list_series_of_several,
         top::list_top,

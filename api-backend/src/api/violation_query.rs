@@ -2,6 +2,7 @@
 
 use utoipa::IntoParams;
 
+use super::cursor::parse_cursor;
 use super::extract::{id, limit};
 use super::fields::Fields;
 use super::range::Range;
@@ -166,24 +167,19 @@ pub(super) fn take_page(app: &App, fields: &mut Fields) -> Result<Page, Problem>
         Some(other) => return Err(Problem::bad_request(format!("sort: \"{other}\" is neither opened_at nor -opened_at"))),
     };
     let after = fields.one("cursor")?.as_deref().map(parse_cursor).transpose()?;
+    let limit = take_limit(fields)?;
+    Ok(Page { from: range.from, to: range.to, matching, order, after, limit })
+}
+
+/// Takes `limit`.
+pub(super) fn take_limit(fields: &mut Fields) -> Result<i64, Problem> {
     let asked = fields.one("limit")?.map(|text| text.parse()).transpose();
     let asked = asked.map_err(|_| Problem::bad_request("limit: is not a whole number"))?;
-    let limit = limit(asked, DEFAULT_LIMIT, MAX_LIMIT)?;
-    Ok(Page { from: range.from, to: range.to, matching, order, after, limit })
+    limit(asked, DEFAULT_LIMIT, MAX_LIMIT)
 }
 
 /// Takes `from`, `to` and `tz`.
 pub(super) fn take_range(app: &App, fields: &mut Fields) -> Result<Range, Problem> {
     let (from, to, tz) = (fields.one("from")?, fields.one("to")?, fields.one("tz")?);
     Range::parse(app, from.as_deref(), to.as_deref(), tz.as_deref())
-}
-
-/// Where the page behind a violation begins, by its `opened_at` and id.
-pub(super) fn cursor((opened_at, id): (i64, i64)) -> String {
-    format!("{opened_at}.{id}")
-}
-
-fn parse_cursor(text: &str) -> Result<(i64, i64), Problem> {
-    let parts = text.split_once('.').and_then(|(opened_at, id)| Some((opened_at.parse().ok()?, id.parse().ok()?)));
-    parts.ok_or_else(|| Problem::bad_request(format!("cursor: \"{text}\" is not one of ours")))
 }

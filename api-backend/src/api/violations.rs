@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::cursor::cursor;
 use super::extract::{Part, id};
 use super::fields::Fields;
-use super::violation_query::{Asked, Filters, PageParams, Question, cursor, take_page};
+use super::violation_query::{Asked, Filters, PageParams, Question, take_page};
 use super::{App, Problem, export, violation_export};
 use crate::store::violation_pages::Page;
 use crate::store::violations::get;

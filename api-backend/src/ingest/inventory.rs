@@ -87,6 +87,7 @@ pub(super) async fn sync(
         match (is_running(&before), is_running(&row)) {
             (false, true) => events.push(changed_event("machine.up", &row, &row.state)),
             (true, true) if is_replaced(&before, &row) => events.push(changed_event("machine.up", &row, "replaced")),
+            (true, true) if is_restarted(&before, &row) => events.push(changed_event("machine.up", &row, "restarted")),
             (true, false) => {
                 events.push(changed_event("machine.down", &row, if row.gone_at.is_some() { "gone" } else { &row.state }));
             }
@@ -138,8 +139,17 @@ async fn returned(
 
 /// Whether the engine made it anew under its old name.
 fn is_replaced(before: &MachineRow, now: &MachineRow) -> bool {
-    let id = |row: &MachineRow| serde_json::from_str::<Value>(&row.facts).ok().and_then(|facts| facts.get("id").cloned());
-    id(before) != id(now)
+    fact(before, "id") != fact(now, "id")
+}
+
+/// Whether it started anew between two reports, of which both say that it runs. What is read for the first time is no start.
+fn is_restarted(before: &MachineRow, now: &MachineRow) -> bool {
+    let started_at = |row: &MachineRow| fact(row, "started_at")?.as_f64();
+    started_at(before).zip(started_at(now)).is_some_and(|(before, now)| now > before)
+}
+
+fn fact(row: &MachineRow, name: &str) -> Option<Value> {
+    serde_json::from_str::<Value>(&row.facts).ok()?.get(name).cloned()
 }
 
 /// A machine as a report of this time describes it, not registered yet.

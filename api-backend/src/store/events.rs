@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::counters::{self, Counter};
+use super::machine_events::{self, MachineEvent};
 use super::{Connection, MAX_BOUND_VALUES, Result, placeholders, statements};
 
 /// An event to append.
@@ -14,6 +15,8 @@ pub struct NewEvent {
     pub name: &'static str,
     /// The machine that it is about.
     pub machine_id: i64,
+    /// When it happened, of topic `machines`: what happened to machines is kept for longer than the stream's events are.
+    pub occurred_at: Option<i64>,
     /// JSON.
     pub body: String,
 }
@@ -39,7 +42,10 @@ pub async fn append(connection: &mut Connection, events: &[NewEvent], now: i64) 
         return Ok(());
     }
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-    let mut id = counters::raise(connection, Counter::LastEventId, count).await? - count;
+    let before = counters::raise(connection, Counter::LastEventId, count).await? - count;
+    let of_machines: Vec<MachineEvent> = (before + 1..).zip(events).filter_map(|(id, event)| of_machine(id, event)).collect();
+    machine_events::insert(connection, &of_machines).await?;
+    let mut id = before;
     for events in statements(events, MAX_BOUND_VALUES / 6, |event| event.body.len()) {
         let rows = vec![format!("({})", placeholders(6)); events.len()].join(", ");
         let sql = format!("INSERT INTO events (event_id, created_at, topic, name, machine_id, body) VALUES {rows}");
@@ -51,6 +57,11 @@ pub async fn append(connection: &mut Connection, events: &[NewEvent], now: i64) 
         query.execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+fn of_machine(id: i64, event: &NewEvent) -> Option<MachineEvent> {
+    let (name, body) = (event.name.to_owned(), event.body.clone());
+    Some(MachineEvent { id, machine_id: event.machine_id, name, occurred_at: event.occurred_at?, body })
 }
 
 /// Events with ids above `after`, in order.

@@ -75,7 +75,10 @@ pub const AGED: &[(&str, &str)] = &[
     ("dead_letters", "updated_at"),
 ];
 
-/// Removes [`STEP_ROWS`] rows of one of [`AGED`] from before `before`, and those of the same time as the last of them, or all that are
+/// Like them, but as old as the containers that are gone.
+pub const MACHINE_EVENTS: (&str, &str) = ("machine_events", "occurred_at");
+
+/// Removes [`STEP_ROWS`] rows of one of [`AGED`], or of [`MACHINE_EVENTS`], from before `before`, and those of the same time as the last of them, or all that are
 /// left. How many went.
 pub async fn remove_aged(connection: &mut Connection, (table, column): (&str, &str), before: i64) -> Result<u64> {
     let sql = format!("SELECT {column} FROM {table} WHERE {column} < ? ORDER BY {column} LIMIT 1 OFFSET ?");

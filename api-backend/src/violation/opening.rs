@@ -58,5 +58,5 @@ pub(crate) async fn close(
 }
 
 pub(crate) fn event(name: &'static str, violation: &Violation) -> NewEvent {
-    NewEvent { topic: "violations", name, machine_id: violation.machine_id, body: violation.to_json() }
+    NewEvent { topic: "violations", name, machine_id: violation.machine_id, occurred_at: None, body: violation.to_json() }
 }

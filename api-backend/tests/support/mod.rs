@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that fails here fails loudly")]
 
+pub mod document;
 pub mod proxy;
 pub mod sse;
 
@@ -84,6 +85,7 @@ impl Database {
             ),
             ("ledger", "CONCAT_WS('|', hour_at, host_key, `stored`, late, rejected, thinned, `dropped`, damaged, lost)"),
             ("events", "CONCAT_WS('|', event_id, created_at, topic, name, machine_id, body)"),
+            ("machine_events", "CONCAT_WS('|', event_id, machine_id, name, occurred_at, body)"),
         ];
         let mut connection = self.connect().await;
         let mut dump = BTreeMap::new();

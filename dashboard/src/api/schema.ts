@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened to machines: `machine.up`, `machine.down` and `machine.rebooted` of the stream, by the time at which it happened, newest first. */
+        get: operations["list_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/fleet": {
         parameters: {
             query?: never;
@@ -641,6 +658,26 @@ export interface components {
          * @enum {string}
          */
         Effect: "open" | "none";
+        /** @description What happened to a machine. */
+        Event: {
+            /**
+             * Format: date-time
+             * @description By the host's own clock.
+             */
+            at: string;
+            /** @description The machine's host. */
+            host_id: string;
+            /** @description What that was called. */
+            host_name: string;
+            /** @description Host or container. */
+            kind: components["schemas"]["Kind"];
+            /** @description The machine. */
+            machine_id: string;
+            /** @description What it was called. */
+            name: string;
+            /** @description The state that was the reason: the engine's, or `replaced`, `restarted`, `gone`, `down`, `rebooted`. */
+            state: string;
+        };
         /** @description Something that a sample changed. */
         ExplainedStep: {
             /**
@@ -858,6 +895,18 @@ export interface components {
             kind: components["schemas"]["Kind"];
             machine_id: string;
             machine_name: string;
+        };
+        /** @description What happened to a machine. */
+        MachineEvent: components["schemas"]["Event"] & {
+            /** @description As in the stream. */
+            id: string;
+            /** @description `machine.up`, `machine.down` or `machine.rebooted`, as in the stream. */
+            type: string;
+        };
+        /** @description What happened to machines, the newest first. */
+        MachineEvents: {
+            items: components["schemas"]["MachineEvent"][];
+            next_cursor?: string | null;
         };
         /** @description Its violations are not announced meanwhile. */
         Maintenance: {
@@ -1594,6 +1643,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Metric"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_events: {
+        parameters: {
+            query?: {
+                /** @description Ids of machines, separated by commas; default: all */
+                machine_id?: string;
+                /** @description Of `machine.up`, `machine.down` and `machine.rebooted`, separated by commas; default: all */
+                type?: string;
+                /** @description Time, or date in `tz` */
+                from?: string;
+                /** @description The same; not in the range itself */
+                to?: string;
+                /** @description IANA name of a time zone; default: the server's */
+                tz?: string;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+                /** @description 1 to 1,000; default: 100 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineEvents"];
                 };
             };
             /** @description A problem */
