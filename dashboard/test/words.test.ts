@@ -6,6 +6,7 @@ import { operatorHeader } from "../src/api/operator.ts";
 import { en } from "../src/text/en.ts";
 import { fill } from "../src/text/fill.ts";
 import { ko } from "../src/text/ko.ts";
+import { eventKey } from "../src/views/machine-events.ts";
 import { compareOf, ends, fixed, moved, rangeOf } from "../src/views/range.ts";
 
 test("numbers have three digits that mean something", () => {
@@ -52,4 +53,16 @@ test("a name is sent as bytes of UTF-8, without what a header cannot have", () =
   expect(["", "  ", "\n", " jana ", "김하늘", "a\r\nX-Other: b", "👩‍🔧"].map(read)).toEqual([null, null, null, "jana", "김하늘", "a  X-Other: b", "👩‍🔧"]);
   expect([...(read("김".repeat(129)) ?? "")].length).toBe(128);
   expect(() => new Headers({ "X-Operator": operatorHeader("김하늘") ?? "" })).not.toThrow();
+});
+
+test("each event of a machine has its name", () => {
+  const check = (type: string, state: string, kind: "host" | "container", expected: string) => expect(eventKey({ type, state, kind })).toBe(`event.${expected}`);
+  check("machine.up", "running", "host", "up");
+  check("machine.down", "down", "host", "down");
+  check("machine.rebooted", "rebooted", "host", "rebooted");
+  check("machine.up", "running", "container", "started");
+  check("machine.up", "replaced", "container", "replaced");
+  check("machine.up", "restarted", "container", "restarted");
+  check("machine.down", "exited", "container", "stopped");
+  check("machine.down", "gone", "container", "removed");
 });

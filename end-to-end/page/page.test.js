@@ -215,3 +215,52 @@ test("links carry filters and order, and the keyboard is enough", async () => {
   await made.close();
   await standalone.stop();
 });
+
+test("what happened to a machine is marked in its charts, and listed below them", async () => {
+  const standalone = await Standalone.start();
+  const begun = Date.now() - 300_000;
+  const web = (seconds, id) => [{ name: "web", id, startedAt: begun + seconds * 1_000 }];
+  const reportAt = (seconds, uptime, containers) => report("db-01", begun + seconds * 1_000, { uptime, containers, seq: seconds + 1 });
+  await standalone.ingest([reportAt(0, 9_000, web(-60, "a")), reportAt(60, 9_060, web(58, "a")), reportAt(120, 9_120, web(118, "b"))]);
+  const [host] = (await standalone.get("/machines?kind=host&host_id=db-01")).items;
+  const [container] = (await standalone.get("/machines?kind=container&host_id=db-01")).items;
+
+  const made = await context(browser);
+  const page = await open(made, `${standalone.url}/hosts/${host.id}?range=15m`);
+  await page.locator(".chart-panel.cpu .u-over").waitFor();
+  await isLive(page);
+  const rows = page.locator(".events tbody tr");
+  assert.match(await rows.allInnerTexts().then(String), /up$/);
+  // the stream tells of it, and of the next
+  await standalone.ingest([reportAt(240, 20, web(118, "b"))]);
+  await rows.filter({ hasText: "rebooted" }).waitFor();
+  const name = page.locator(".chart-panel.cpu .mark-name");
+  assert.equal(await name.isVisible(), false);
+  await rows.first().locator("a").focus();
+  await name.filter({ hasText: "rebooted" }).waitFor();
+  await picture(page, "events");
+  // the same by pointing at it in the chart
+  const plot = await page.locator(".chart-panel.cpu .u-over").boundingBox();
+  const left = await name.evaluate((element) => parseFloat(element.style.left));
+  await page.keyboard.press("Shift+Tab");
+  await name.waitFor({ state: "hidden" });
+  await page.mouse.move(plot.x + left + 2, plot.y + plot.height / 2, { steps: 3 });
+  await name.filter({ hasText: "rebooted" }).waitFor();
+  await page.locator(".events tr.lit", { hasText: "rebooted" }).waitFor();
+  await page.mouse.move(plot.x + left - 60, plot.y + plot.height / 2, { steps: 3 });
+  await name.waitFor({ state: "hidden" });
+  await rows.first().locator("a").click();
+  await page.waitForURL(/from=.*&to=/);
+
+  await page.goto(`${standalone.url}/containers/${container.id}?range=15m`);
+  await rows.filter({ hasText: "replaced" }).waitFor();
+  assert.deepEqual((await rows.allInnerTexts()).map((text) => text.split(/\s+/).at(-1)), ["replaced", "restarted", "started"]);
+  await made.close();
+
+  const korean = await context(browser, { locale: "ko", viewport: PHONE });
+  const small = await open(korean, `${standalone.url}/hosts/${host.id}?range=15m`);
+  await small.locator(".events tbody tr", { hasText: "재부팅됨" }).waitFor();
+  assert.deepEqual([...made.faults, ...korean.faults], []);
+  await korean.close();
+  await standalone.stop();
+});

@@ -9,8 +9,11 @@ export function hostileNames(count) {
   return Array.from({ length: count }, (_, index) => (index < all.length ? all[index] : `${all[index % all.length].slice(0, 100)} ${index}`));
 }
 
-export function report(id, at, { name = id, labels = {}, containers = [], mountpoint = "/", cpu = 0.4, seq = 1 } = {}) {
-  const row = (container, index) => [container.name, `id${index}`, container.image ?? "nginx:1.27", "running", "healthy", at - 3_600_000, 0, container.labels ?? {}, 0.5, 2, 268_435_456, 536_870_912, 0.5];
+/** When containers started that say nothing else: one that started later than in the report before was restarted. */
+const STARTED_AT = Date.parse("2026-01-01");
+
+export function report(id, at, { name = id, labels = {}, containers = [], mountpoint = "/", cpu = 0.4, seq = 1, uptime = 90_000 } = {}) {
+  const row = (container, index) => [container.name, container.id ?? `id${index}`, container.image ?? "nginx:1.27", "running", "healthy", container.startedAt ?? STARTED_AT, 0, container.labels ?? {}, 0.5, 2, 268_435_456, 536_870_912, 0.5];
   return {
     schema: 1,
     host: { id, name, labels, os: "Debian GNU/Linux 12 (bookworm)", kernel: "6.1.0", cpus: 8, collector: "0.1.0" },
@@ -20,7 +23,7 @@ export function report(id, at, { name = id, labels = {}, containers = [], mountp
     interval_ms: 2_000,
     metrics: {
       "system.cpu.utilization": cpu, "system.cpu.user.utilization": cpu * 0.7, "system.cpu.system.utilization": cpu * 0.3,
-      "system.memory.utilization": 0.6, "system.memory.limit": 17_179_869_184, "system.cpu.load_average.1m": 1.5, "system.uptime": 90_000,
+      "system.memory.utilization": 0.6, "system.memory.limit": 17_179_869_184, "system.cpu.load_average.1m": 1.5, "system.uptime": uptime,
     },
     tables: {
       filesystem: { columns: ["mountpoint", "type", "system.filesystem.utilization"], rows: [[mountpoint, "ext4", 0.5]] },

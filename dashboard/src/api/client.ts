@@ -18,6 +18,7 @@ export type Kind = Machine["kind"] & ("host" | "container");
 export type Status = Machine["status"];
 export type Severity = components["schemas"]["Severity"];
 
+export type MachineEvent = components["schemas"]["MachineEvent"];
 /** Lists say of the open ones whether their host is down. */
 export type Violation = components["schemas"]["Violation"] & Pick<components["schemas"]["ListedViolation"], "host_is_down">;
 export type ViolationQuery = NonNullable<paths["/violations"]["get"]["parameters"]["query"]>;
@@ -117,6 +118,7 @@ export const api = {
     const query = { machine_id: ids.join(","), metric, from: new Date(from).toISOString(), max_points: points };
     return ask(client.GET("/series", { params: { query } }));
   },
+  events: (query: NonNullable<paths["/events"]["get"]["parameters"]["query"]>, signal?: AbortSignal) => ask(client.GET("/events", { params: { query }, signal })),
   pipeline: (signal?: AbortSignal) => ask(client.GET("/pipeline", { signal })),
   violations: (query: ViolationQuery, signal?: AbortSignal) => ask(client.GET("/violations", { params: { query }, signal })),
   violationCounts: async <By extends keyof CountsBy>(by: By, query: CountsQuery, signal?: AbortSignal) =>

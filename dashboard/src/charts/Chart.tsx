@@ -10,6 +10,7 @@ import { zone } from "../format/times.ts";
 import { theme, usePreferences } from "../state/preferences.ts";
 import { useStore } from "../state/store.ts";
 import { ceiling, type Column } from "./columns.ts";
+import { drawMarks, lit, type Mark, pointAt, showName } from "./marks.ts";
 
 export interface Line {
   label: string;
@@ -58,7 +59,7 @@ interface Props {
   limit?: number | undefined;
   rules?: readonly Rule[];
   stretches?: readonly Stretch[];
-  marks?: readonly { at: number; label: string }[];
+  marks?: readonly Mark[];
   onZoom: (from: number, to: number) => void;
   onReset: () => void;
   label: string;
@@ -91,7 +92,18 @@ export const Chart = memo(function Chart(props: Props) {
     resized.observe(element);
     const reset = () => latest.current.onReset();
     made.over.addEventListener("dblclick", reset);
+    made.over.addEventListener("mouseleave", () => lit.set(null));
+    const name = document.createElement("p");
+    name.className = "mark-name";
+    made.over.append(name);
+    const showLit = () => {
+      showName(made, name, latest.current.marks ?? []);
+      if (latest.current.marks?.length) made.redraw(false, false);
+    };
+    showLit();
+    const end = lit.subscribe(showLit);
     return () => {
+      end();
       resized.disconnect();
       made.destroy();
       chart.current = null;
@@ -187,8 +199,18 @@ function options(latest: { current: Props }, legend: { current: HTMLElement | nu
     ],
     hooks: {
       drawClear: [(chart) => drawStretches(chart, latest.current)],
-      draw: [(chart) => drawRules(chart, latest.current)],
-      setCursor: [(chart) => showValues(chart, latest.current, legend.current)],
+      draw: [
+        (chart) => {
+          drawRules(chart, latest.current);
+          drawMarks(chart, latest.current.marks ?? [], css);
+        },
+      ],
+      setCursor: [
+        (chart) => {
+          showValues(chart, latest.current, legend.current);
+          pointAt(chart, latest.current.marks ?? []);
+        },
+      ],
       setSelect: [
         (chart) => {
           const { left, width } = chart.select;
@@ -269,23 +291,6 @@ function drawRules(chart: uPlot, props: Props): void {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-  }
-  ctx.setLineDash([2, 3]);
-  ctx.strokeStyle = ctx.fillStyle = css("--muted");
-  ctx.font = `${10 * devicePixelRatio}px ${css("--font")}`;
-  // the axes leave theirs behind
-  ctx.textBaseline = "alphabetic";
-  for (const mark of props.marks ?? []) {
-    const x = chart.valToPos(mark.at, "x", true);
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    const gap = 4 * devicePixelRatio;
-    const fits = x + gap + ctx.measureText(mark.label).width < bbox.left + bbox.width;
-    ctx.textAlign = fits ? "left" : "right";
-    ctx.fillText(mark.label, fits ? x + gap : x - gap, bbox.top + 12 * devicePixelRatio);
   }
   ctx.restore();
 }

@@ -15,6 +15,7 @@ const EVENTS: Record<string, (wants: Wants, data: string) => boolean> = {
   "violation.acknowledged": () => true,
   "machine.up": () => true,
   "machine.down": () => true,
+  "machine.rebooted": () => true,
   resync: () => true,
   clock: () => true,
   hosts: (wants) => wants.topics.includes("hosts"),

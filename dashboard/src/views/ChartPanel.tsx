@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { InForce, Violation } from "../api/client.ts";
 import { Chart, type Rule, type Stretch } from "../charts/Chart.tsx";
 import { chartData } from "../charts/lines.ts";
+import type { Mark } from "../charts/marks.ts";
 import { Panel } from "../components/Panel.tsx";
 import { byUnit } from "../format/numbers.ts";
 import { now } from "../live/live.ts";
@@ -21,7 +22,7 @@ interface Props {
   range: Range;
   rules: readonly InForce[];
   violations: readonly Violation[];
-  marks: readonly { at: number; label: string }[];
+  marks: readonly Mark[];
 }
 
 /** Charts that come into view soon are read too. */

@@ -20,6 +20,8 @@ import { t } from "../text/index.ts";
 import { CHARTS } from "./chart-list.ts";
 import { ChartPanel } from "./ChartPanel.tsx";
 import { choiceOf } from "./fleet-order.ts";
+import { markOf } from "./machine-events.ts";
+import { MachineEvents, useMachineEvents } from "./MachineEvents.tsx";
 import { MachineTable } from "./MachineTable.tsx";
 import { ends, key, rangeOf, type Range } from "./range.ts";
 import { condition, origin } from "./threshold-text.ts";
@@ -43,6 +45,8 @@ export function MachineView({ kind, id }: { kind: Kind; id: string }) {
     const until = range.type === "live" ? undefined : new Date(to).toISOString();
     return (await api.violations({ machine_id: id, from: new Date(from).toISOString(), to: until, limit: VIOLATIONS }, signal)).items;
   });
+  const events = useMachineEvents(id, range);
+  const marks = useMemo(() => (events.data?.items ?? []).map(markOf), [events.data]);
   const reloadViolations = violations.reload;
   useEffect(() => {
     const look = (violation: Violation) => violation.machine_id === id && reloadViolations();
@@ -71,7 +75,6 @@ export function MachineView({ kind, id }: { kind: Kind; id: string }) {
       </div>
     );
   }
-  const marks = startOf(machine);
   return (
     <div className="view machine" ref={main}>
       <Head machine={machine} />
@@ -85,6 +88,7 @@ export function MachineView({ kind, id }: { kind: Kind; id: string }) {
       </div>
       {kind === "host" && <Containers hostId={machine.host_id} scroller={scroller} />}
       <div className="beside">
+        <MachineEvents events={events} />
         <Panel title={t("machine.violations")} aside={<Link href={historyOf(machine, range)}>{t("violations.byDate")}</Link>} resource={violations} isEmpty={violations.data?.length === 0} empty={t("machine.violations.none")}>
           <ViolationList lines={lines} scroller={scroller} label={t("machine.violations")} hidesMachine />
         </Panel>
@@ -152,14 +156,6 @@ function isThere(machine: Machine, entry: { device?: { table: string; column: st
   const rows = entry.device ? (machine.devices[entry.device.table] ?? []) : null;
   if (rows) return rows.some((row) => entry.metrics.some((metric) => metric in row));
   return entry.metrics.some((metric) => metric in machine.latest) || Object.keys(machine.latest).length === 0;
-}
-
-/** When it started last. */
-function startOf(machine: Machine): { at: number; label: string }[] {
-  const uptime = machine.latest["system.uptime"];
-  if (uptime !== undefined) return [{ at: Date.parse(machine.last_report_at) - uptime * 1_000, label: t("mark.reboot") }];
-  const started = machine.facts.started_at;
-  return typeof started === "number" ? [{ at: started, label: t("mark.restart") }] : [];
 }
 
 function Head({ machine }: { machine: Machine }) {

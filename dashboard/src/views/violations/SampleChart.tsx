@@ -36,8 +36,8 @@ function SampleChart({ part, explanation, label }: { part: Samples; explanation:
     { metrics: [violation.metric], isStacked: false, below: [], label: () => label, intervalMs: intervalMs(part.t) },
   );
   const marks = [
-    { at: opened, label: t("explain.opened") },
-    { at: closed, label: t("explain.closed") },
+    { id: "opened", at: opened, name: t("explain.opened"), isNamed: true },
+    { id: "closed", at: closed, name: t("explain.closed"), isNamed: true },
   ];
   return (
     <div className="chart-panel">
