@@ -5,7 +5,7 @@
 
 mod support;
 
-use api_backend::backtest::RANGE_MS_MAX;
+use api_backend::backtest::{MACHINES_MAX, RANGE_MS_MAX};
 use api_backend::history::{QUARTER_MS, rollup, seal};
 use api_backend::store;
 use axum::http::StatusCode;
@@ -172,5 +172,29 @@ async fn what_cannot_be_asked_is_refused() {
     }
     let (status, _) = backend.call(Method::POST, "/thresholds/backtest", Some(&json!({"threshold_id": "999"}))).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+    backend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_machines_than_can_be_looked_at_are_refused() {
+    let database = Database::sqlite();
+    let backend = Backend::start(&database).await;
+    backend.ingest(&[report("host", now_ms(), 0.5, &[])]).await;
+    let rule = json!({"scope": {"kind": "container"}, "metric": "container.cpu.usage", "direction": "above", "value": 1});
+    let mut connection = database.connect().await;
+    let mut known = 0;
+    for (count, is_taken) in [(MACHINES_MAX, true), (MACHINES_MAX + 1, false)] {
+        let more = format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT {known} UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {count}) \
+             INSERT INTO machines (host_key, kind, identity, name, state, labels, facts, first_seen_at) \
+             SELECT host_key, 'container', 'c' || n, 'c' || n, 'running', '{{}}', '{{}}', 0 FROM numbers, hosts"
+        );
+        support::execute(&mut connection, &more).await;
+        known = count;
+        let (status, answer) = backend.call(Method::POST, "/thresholds/backtest", Some(&json!({"threshold": rule}))).await;
+        let told =
+            if is_taken { answer["machines_in_scope"] == count } else { answer["detail"].to_string().contains("ask for fewer") };
+        assert_eq!((status == StatusCode::OK, told), (is_taken, true), "{answer}");
+    }
     backend.stop().await;
 }

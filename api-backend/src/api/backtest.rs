@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wire_model::catalog;
 
 use super::backtest_body::{Backtest, BacktestBody, OnlyBody, Suggested};
@@ -41,7 +41,7 @@ pub(super) async fn backtest(State(app): State<App>, Body(body): Body<BacktestBo
         return Err(Problem::unprocessable("at_most_per_week: is for suggestions"));
     }
     let question = question(&app, body).await?;
-    let _place = place(&app).await?;
+    let _place = place(&app.backtests).await?;
     let (scope, stays) = in_time(backtest::run(&app.store, &question)).await??;
     Ok(Json(Backtest::of(&question, &scope, stays)))
 }
@@ -68,14 +68,14 @@ pub(super) async fn suggest(State(app): State<App>, Body(mut body): Body<Backtes
     if catalog::is_derived(&question.rule.metric) {
         return Err(Problem::unprocessable(format!("metric: {} is a state, of which there are no values", question.rule.metric)));
     }
-    let _place = place(&app).await?;
+    let _place = place(&app.backtests).await?;
     let (scope, suggestion) = in_time(backtest::suggest(&app.store, &question, at_most)).await??;
     Ok(Json(Suggested::of(&question, &scope, &suggestion)))
 }
 
 /// One of few that may be at work.
-async fn place(app: &App) -> Result<SemaphorePermit<'_>, Problem> {
-    let place = tokio::time::timeout(WAIT, app.backtests.acquire()).await.ok().and_then(Result::ok);
+async fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
+    let place = tokio::time::timeout(WAIT, places.acquire()).await.ok().and_then(Result::ok);
     place.ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("{BACKTESTS} backtests are at work: try again")))
 }
 
@@ -135,6 +135,36 @@ impl From<SuggestError> for Problem {
         match error {
             SuggestError::NoValues => Problem::unprocessable(error.to_string()),
             SuggestError::Backtest(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn two_are_at_work_and_a_third_waits_for_a_while() {
+        let places = Semaphore::new(BACKTESTS);
+        let first = place(&places).await.unwrap();
+        let _second = place(&places).await.unwrap();
+        let (begun, waiting) = (Instant::now(), place(&places).await);
+        assert_eq!((waiting.unwrap_err().into_response().status(), begun.elapsed()), (StatusCode::SERVICE_UNAVAILABLE, WAIT));
+        let (third, ()) = tokio::join!(place(&places), async {
+            tokio::time::sleep(WAIT - Duration::from_millis(1)).await;
+            drop(first);
+        });
+        drop(third.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_too_long_is_ended() {
+        for (more, is_late) in [(0, false), (1, true)] {
+            let work = tokio::time::sleep(TIME_MAX - Duration::from_millis(1) + 2 * Duration::from_millis(more));
+            assert_eq!(in_time(work).await.is_err(), is_late);
         }
     }
 }

@@ -50,11 +50,6 @@ impl RuleSet {
         self.prepared.get(&threshold_id)
     }
 
-    /// Whether any rule looks back over a window.
-    pub fn looks_back(&self) -> bool {
-        self.prepared.values().any(|prepared| prepared.lookback.is_some())
-    }
-
     /// The metrics of a kind that any threshold looks at, each with its candidates for [`in_force`].
     pub fn metrics(&self, kind: Kind) -> impl Iterator<Item = (&str, &[Arc<Threshold>])> {
         let metrics = self.by_metric.get(&kind).into_iter().flatten();

@@ -116,3 +116,40 @@ impl<'a> Shape<'a> {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use wire_model::Table;
+
+    use super::*;
+
+    const REPORT: &str = include_str!("../../../wire-model/golden/host-report.json");
+
+    #[test]
+    fn a_metric_that_is_not_in_the_catalog_could_be_read_where_devices_have_a_column_of_it() {
+        let mut report: HostReport = serde_json::from_str(REPORT).unwrap();
+        let table = |metric: &str| Table { columns: vec!["device".to_owned(), metric.to_owned()], rows: Vec::new() };
+        report.tables.insert("gpu".to_owned(), table("gpu.load"));
+        report.tables.insert(CONTAINER_TABLE.to_owned(), table("container.odd"));
+        report.tables.remove("disk");
+        let readable = Readable::of(&report);
+        let told = ["gpu.load", "container.odd", "gpu.other", "system.filesystem.utilization", "system.disk.read"]
+            .map(|metric| readable.has_devices(metric));
+        assert_eq!(told, [true, false, false, true, false]);
+    }
+
+    #[test]
+    fn containers_are_missing_that_are_not_here() {
+        let machine = |id, kind| Machine { id, kind, labels: BTreeMap::new() };
+        let missing = |id, kind| MissingContainer { machine: machine(id, kind), gone_at: 0 };
+        let here = MachineShape { machine: machine(2, Kind::Container), state: None, series: Vec::new() };
+        let all = || [missing(2, Kind::Container), missing(3, Kind::Container), missing(1, Kind::Host)];
+        for (tables, expected) in [([CONTAINER_TABLE], vec![3]), (["disk"], vec![])] {
+            let readable = Readable { tables: tables.map(str::to_owned).into(), ..Readable::default() };
+            let shape = Shape { machines: vec![here.clone()], missing: Vec::new(), readable }.with_missing(all());
+            assert_eq!(shape.missing.iter().map(|one| one.machine.id).collect::<Vec<_>>(), expected);
+        }
+    }
+}
