@@ -103,12 +103,20 @@ async fn a_rule_is_asked_of_the_past() {
         assert_eq!(told["by_machine"][0]["name"], "busy.example", "the noisiest is the first");
         assert_eq!(told["reports"].as_u64().unwrap() % 3, 0);
         assert_eq!((&told["evaluated_from"], &told["evaluated_to"]), (&json!(at(from)), &json!(at(to))));
+        assert_eq!(told["known_since"], at(from));
 
         // one that is not stored takes the place of the one that says the same
         let told = ask(&backend, "backtest", range(json!({"threshold": cpu_rule(0.9, 0.8, 0)}))).await;
         assert_eq!(told["count"], stored.len());
         let told = ask(&backend, "backtest", range(json!({"threshold": cpu_rule(1.0, 0.8, 0)}))).await;
         assert_eq!((&told["count"], &told["longest_ms"]), (&json!(0), &Value::Null), "{told}");
+        // a draft of the narrower one stands for it, also where it is for more machines
+        let mut draft = cpu_rule(0.9, 0.8, 0);
+        draft["severity"] = rules[1]["severity"].clone();
+        let narrower = ask(&backend, "backtest", range(json!({"threshold": draft}))).await;
+        draft["id"] = rules[1]["id"].clone();
+        let told = ask(&backend, "backtest", range(json!({"threshold": draft}))).await;
+        assert_eq!((&narrower["machines"], &told["machines"]), (&json!(2), &json!(3)));
         let only = json!({"threshold": cpu_rule(0.9, 0.8, 0), "only": {"labels": {"host.name": "usual*"}}});
         let told = ask(&backend, "backtest", range(only)).await;
         assert_eq!((&told["machines"], &told["machines_in_scope"]), (&json!(1), &json!(1)));

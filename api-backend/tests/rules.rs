@@ -117,7 +117,15 @@ async fn every_change_is_a_version_with_who_and_when() {
         let defaults = backend.items("/thresholds").await;
         let first = format!("/thresholds/{}/versions", defaults[0]["id"].as_str().unwrap());
         let versions = backend.items(&first).await;
-        assert_eq!((versions.len(), &versions[0]["changed_at"], &versions[0]["threshold"]), (1, &Value::Null, &defaults[0]));
+        assert_eq!((versions.len(), &versions[0]["changed_at"]), (1, &Value::Null));
+        let said = |known: &Value| {
+            let mut said = known.clone();
+            for told in ["changed_at", "changed_by", "machine_name", "host_name"] {
+                assert_eq!(said.as_object_mut().unwrap().remove(told), Some(Value::Null), "{known}");
+            }
+            said
+        };
+        assert_eq!(versions[0]["threshold"], said(&defaults[0]));
 
         let before = now_ms();
         let url = format!("{}/api/v1/thresholds", backend.base);
@@ -156,6 +164,48 @@ async fn every_change_is_a_version_with_who_and_when() {
             versions.iter().all(|version| version["changed_at"].as_str().unwrap() >= api_backend::time::rfc3339(before).as_str())
         );
         assert_eq!(backend.get("/thresholds/4711/versions").await.0, StatusCode::NOT_FOUND);
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rule_is_listed_with_who_changed_it_and_its_machine_and_may_be_sent_back_so() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        backend.ingest(&[report("a", now_ms() - 20_000, 0.1, &[("web", "running", 0.5)])]).await;
+        let machines = backend.items("/machines").await;
+        let of = |kind: &str| machines.iter().find(|machine| machine["kind"] == kind).unwrap()["id"].clone();
+        let ids = backend
+            .only_thresholds(&[
+                rule(json!({"machine_id": of("container")}), "container.cpu.usage", None, 8.0),
+                rule(json!({"machine_id": of("host")}), "system.cpu.utilization", None, 0.9),
+                rule(json!({"kind": "host"}), "system.cpu.utilization", None, 0.95),
+            ])
+            .await;
+        let listed = backend.items("/thresholds").await;
+        let names = |rule: &Value| (rule["machine_name"].clone(), rule["host_name"].clone());
+        let expected = [("web".into(), "a.example".into()), ("a.example".into(), "a.example".into()), (Value::Null, Value::Null)];
+        assert_eq!(listed.iter().map(names).collect::<Vec<_>>(), expected);
+        let path = format!("/thresholds/{}", ids[0]);
+        assert_eq!(backend.get(&path).await.1, listed[0]);
+        let request = backend.client.put(format!("{}/api/v1{path}", backend.base)).header("X-Operator", "jana");
+        let answer = request.json(&listed[0]).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "what was told stands in what is sent");
+        let changed = backend.get(&path).await.1;
+        assert_eq!((&changed["changed_by"], &changed["version"]), (&json!("jana"), &json!(2)));
+        assert!(changed["changed_at"].as_str() >= listed[0]["changed_at"].as_str(), "{changed}");
+        let mut unknown = changed;
+        unknown["colour"] = json!("red");
+        assert!(backend.call(Method::PUT, &path, Some(&unknown)).await.0.is_client_error());
+
+        let silence = json!({"scope": {"machine_id": of("container")}, "ends_at": "2999-01-01", "comment": "work"});
+        assert_eq!(backend.call(Method::POST, "/silences", Some(&silence)).await.0, StatusCode::CREATED);
+        let silence = backend.items("/silences").await.remove(0);
+        assert_eq!(names(&silence), expected[0]);
+        let path = format!("/silences/{}", silence["id"].as_str().unwrap());
+        assert_eq!(backend.get(&path).await.1, silence);
+        assert_eq!(backend.call(Method::PUT, &path, Some(&silence)).await.0, StatusCode::OK);
         backend.stop().await;
     })
     .await;

@@ -14,23 +14,30 @@ import { catalog } from "./state/catalog.ts";
 import { usePreferences } from "./state/preferences.ts";
 import { useStore } from "./state/store.ts";
 import { newest, open } from "./state/violations.ts";
-import { t, type Key } from "./text/index.ts";
+import { spoken, t, type Key } from "./text/index.ts";
 import { FleetView } from "./views/FleetView.tsx";
 import { MachineView } from "./views/MachineView.tsx";
 import { PipelineView } from "./views/PipelineView.tsx";
-import { ThresholdsView } from "./views/ThresholdsView.tsx";
+import { SilencesView } from "./views/silences/SilencesView.tsx";
+import { SilenceView } from "./views/silences/SilenceView.tsx";
+import { ThresholdsView } from "./views/thresholds/ThresholdsView.tsx";
+import { ThresholdView } from "./views/thresholds/ThresholdView.tsx";
 import { ViolationsView } from "./views/violations/ViolationsView.tsx";
 
 const NAV: { title: Key; href: string; views: View["name"][] }[] = [
   { title: "nav.fleet", href: "/", views: ["hosts", "containers", "machine"] },
   { title: "nav.violations", href: "/violations", views: ["violations"] },
-  { title: "nav.thresholds", href: "/thresholds", views: ["thresholds"] },
+  { title: "nav.thresholds", href: "/thresholds", views: ["thresholds", "threshold", "silences", "silence"] },
   { title: "nav.pipeline", href: "/pipeline", views: ["pipeline"] },
 ];
 
+/** Views that say themselves what they are of. */
+const HAS_HEADING: View["name"][] = ["machine", "threshold", "silence"];
+
 export function App() {
   // a language or zone that was chosen is in every text below
-  const { language, zone } = usePreferences();
+  const { zone } = usePreferences();
+  const language = useStore(spoken)?.language;
   useStore(catalog);
   const view = viewOf(usePath());
   const { state, since } = useSyncExternalStore(stream.subscribe, stream.get);
@@ -65,7 +72,7 @@ export function App() {
         </p>
       )}
       <main id="main" tabIndex={-1} key={`${language} ${zone}`} className={state === "lost" ? "is-lost" : ""}>
-        {view.name !== "machine" && <h1 className="visually-hidden">{t(NAV.find(({ views }) => views.includes(view.name))?.title ?? "nav.fleet")}</h1>}
+        {!HAS_HEADING.includes(view.name) && <h1 className="visually-hidden">{t(NAV.find(({ views }) => views.includes(view.name))?.title ?? "nav.fleet")}</h1>}
         <Fence key={placeOf(view)}>
           <Guarded>
             <Shown view={view} />
@@ -96,6 +103,12 @@ function Shown({ view }: { view: View }) {
       return <ViolationsView id={view.id} />;
     case "thresholds":
       return <ThresholdsView />;
+    case "threshold":
+      return <ThresholdView id={view.id} />;
+    case "silences":
+      return <SilencesView />;
+    case "silence":
+      return <SilenceView id={view.id} />;
     case "nowhere":
       return (
         <div className="nothing">

@@ -6,7 +6,9 @@ import { start as startLive } from "./live/live.ts";
 import { start as startCatalog } from "./state/catalog.ts";
 import { start as startPreferences } from "./state/preferences.ts";
 import { start as startViolations } from "./state/violations.ts";
+import { start as startText } from "./text/index.ts";
 import "./style.css";
+import "./rules.css";
 
 startPreferences();
 startLive();
@@ -14,4 +16,5 @@ startCatalog();
 startViolations();
 startAlarm();
 const element = document.getElementById("page");
+await startText();
 if (element) createRoot(element).render(<App />);

@@ -8,6 +8,9 @@ export type View =
   | { name: "machine"; kind: "host" | "container"; id: string }
   | { name: "violations"; id?: string }
   | { name: "thresholds" }
+  | { name: "threshold"; id: string }
+  | { name: "silences" }
+  | { name: "silence"; id: string }
   | { name: "pipeline" }
   | { name: "nowhere" };
 
@@ -19,9 +22,12 @@ export function viewOf(path: string): View {
     return { name: "machine", kind: first === "hosts" ? "host" : "container", id: decodeURIComponent(second) };
   }
   if (first === "violations" && second !== undefined && /^\d+$/.test(second)) return { name: "violations", id: second };
+  if (second !== undefined && (first === "thresholds" || first === "silences")) {
+    return { name: first === "thresholds" ? "threshold" : "silence", id: decodeURIComponent(second) };
+  }
   if (second !== undefined) return { name: "nowhere" };
   if (first === "") return { name: "hosts" };
-  if (first === "containers" || first === "violations" || first === "thresholds" || first === "pipeline") return { name: first };
+  if (first === "containers" || first === "violations" || first === "thresholds" || first === "silences" || first === "pipeline") return { name: first };
   return { name: "nowhere" };
 }
 

@@ -12,7 +12,7 @@ export function hostileNames(count) {
 /** When containers started that say nothing else: one that started later than in the report before was restarted. */
 const STARTED_AT = Date.parse("2026-01-01");
 
-export function report(id, at, { name = id, labels = {}, containers = [], mountpoint = "/", cpu = 0.4, seq = 1, uptime = 90_000 } = {}) {
+export function report(id, at, { name = id, labels = {}, containers = [], mountpoint = "/", cpu = 0.4, load = 1.5, seq = 1, intervalMs = 2_000, uptime = 90_000 } = {}) {
   const row = (container, index) => [container.name, container.id ?? `id${index}`, container.image ?? "nginx:1.27", "running", "healthy", container.startedAt ?? STARTED_AT, 0, container.labels ?? {}, 0.5, 2, 268_435_456, 536_870_912, 0.5];
   return {
     schema: 1,
@@ -20,10 +20,10 @@ export function report(id, at, { name = id, labels = {}, containers = [], mountp
     epoch: 1,
     seq,
     at,
-    interval_ms: 2_000,
+    interval_ms: intervalMs,
     metrics: {
       "system.cpu.utilization": cpu, "system.cpu.user.utilization": cpu * 0.7, "system.cpu.system.utilization": cpu * 0.3,
-      "system.memory.utilization": 0.6, "system.memory.limit": 17_179_869_184, "system.cpu.load_average.1m": 1.5, "system.uptime": uptime,
+      "system.memory.utilization": 0.6, "system.memory.limit": 17_179_869_184, "system.cpu.load_average.1m": load, "system.uptime": uptime,
     },
     tables: {
       filesystem: { columns: ["mountpoint", "type", "system.filesystem.utilization"], rows: [[mountpoint, "ext4", 0.5]] },

@@ -23,8 +23,11 @@ before(async () => {
     return hosts.map((id, index) => report(id, at, { labels: { rack: `r${index % 2}` }, containers, cpu: (cpu * (index + 1)) / 5, seq }));
   };
   for (let seq = 1; seq <= 60; seq++) await standalone.ingest(round(seq, now - (60 - seq) * 10_000));
-  await standalone.call("POST", "/thresholds", { scope: { kind: "host" }, metric: "system.cpu.load_average.1m", direction: "above", value: 1, recovery_value: 1, for_seconds: 0, severity: "critical" });
+  const rule = await standalone.call("POST", "/thresholds", { scope: { kind: "host" }, metric: "system.cpu.load_average.1m", direction: "above", value: 1, recovery_value: 1, for_seconds: 0, severity: "critical" });
   await standalone.ingest(round(61, now + 1_000));
+  const tomorrow = new Date(now + 86_400_000).toISOString();
+  await standalone.call("POST", "/silences", { kind: "maintenance", scope: { host_id: "web-01" }, ends_at: tomorrow, comment: "new disks" });
+  await standalone.call("POST", "/silences", { scope: { labels: { rack: "r1" } }, cron: "0 2 * * SUN", duration_seconds: 7_200, tz: "UTC", comment: "weekly reboot" });
   const [host] = (await standalone.get("/machines?kind=host&host_id=db-02")).items;
   const [container] = (await standalone.get("/machines?kind=container&host_id=db-02")).items;
   const [violation] = (await standalone.get("/violations?metric=system.cpu.load_average.1m")).items;
@@ -37,7 +40,11 @@ before(async () => {
     violations: ["/violations", ".violations .row.open"],
     "violations-by-date": ["/violations?range=24h&metric=system.cpu.load_average.1m", ".bars i"],
     violation: [`/violations/${violation.id}`, ".violation-panel .steps li"],
-    thresholds: ["/thresholds", "tbody tr"],
+    thresholds: ["/thresholds", ".rule-line"],
+    threshold: [`/thresholds/${rule.id}`, ".preview .told"],
+    newThreshold: [`/thresholds/new?metric=container.memory.utilization&machine_id=${container.id}`, "form"],
+    silences: ["/silences", ".silence-line"],
+    newSilence: [`/silences/new?host_id=db-02&metric=system.*`, "form"],
     pipeline: ["/pipeline", ".hop"],
     nowhere: ["/hosts/999999", ".nothing a"],
   };

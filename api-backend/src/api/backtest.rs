@@ -87,7 +87,11 @@ async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
 async fn question(app: &App, body: BacktestBody) -> Result<Question, Problem> {
     let mut connection = app.store.read().await?;
     let rule = match (body.threshold, body.threshold_id) {
-        (Some(threshold), None) => Threshold { id: UNSAVED, ..threshold_body::read(&mut connection, threshold).await? },
+        (Some(threshold), None) => {
+            // a draft of a stored rule stands for it, whatever its scope is now
+            let stored = threshold.id.as_deref().map(|text| id("threshold", text)).transpose()?;
+            Threshold { id: stored.unwrap_or(UNSAVED), ..threshold_body::read(&mut connection, threshold).await? }
+        }
         (None, Some(text)) => {
             let rule = store::thresholds::get(&mut connection, id("threshold", &text)?).await?;
             rule.ok_or_else(|| Problem::no_such("threshold", &text))?

@@ -73,6 +73,9 @@ pub(super) struct Backtest {
     evaluated_from: String,
     #[schema(format = DateTime)]
     evaluated_to: String,
+    /// When the first of the machines in scope was heard of: before, there is nothing to look at. Absent without machines.
+    #[schema(format = DateTime)]
+    known_since: Option<String>,
 }
 
 /// A violation that would have been.
@@ -156,6 +159,7 @@ impl Backtest {
             reports: scope.reports,
             evaluated_from: rfc3339(scope.from),
             evaluated_to: rfc3339(question.to),
+            known_since: scope.known_since.map(rfc3339),
         }
     }
 }
@@ -253,7 +257,7 @@ mod tests {
     fn ask() -> (Question, Scope) {
         let rule = Threshold::new(Kind::Host, "system.cpu.utilization", Direction::Above, 0.9);
         let question = Question { rule, only: Only::default(), from: 1_000, to: 100_000 };
-        (question, Scope { hosts: Vec::new(), names: HashMap::new(), from: 1_000, reports: 7 })
+        (question, Scope { hosts: Vec::new(), names: HashMap::new(), from: 1_000, known_since: Some(500), reports: 7 })
     }
 
     fn told(question: &Question, scope: &Scope, stays: Vec<Stay>) -> Value {

@@ -21,6 +21,7 @@ mod follower;
 mod in_force;
 mod ingest;
 mod kept;
+mod machine_names;
 mod machines;
 mod openapi;
 mod operator;

@@ -24,7 +24,7 @@ const INDEX: &str = "index.html";
 /// Its files have a hash of their content in their names.
 const ASSETS: &str = "assets/";
 /// What the page makes of its own URLs is its own business: each of them is the page.
-const VIEWS: [&str; 9] = [
+const VIEWS: [&str; 11] = [
     "/",
     "/containers",
     "/hosts/{id}",
@@ -33,6 +33,8 @@ const VIEWS: [&str; 9] = [
     "/violations/{id}",
     "/thresholds",
     "/thresholds/{id}",
+    "/silences",
+    "/silences/{id}",
     "/pipeline",
 ];
 const POLICY: HeaderValue = HeaderValue::from_static(

@@ -8,6 +8,7 @@ use wire_model::limits::{LABEL_CHARS, NAME_CHARS};
 
 use super::Problem;
 use super::acknowledge::check_comment;
+use super::machine_names::Names;
 use crate::silence::{Recurrence, Schedule, Scope, Silence, SilenceKind};
 use crate::thresholds::SCOPE_LABELS;
 use crate::time::{parse_instant, rfc3339};
@@ -53,6 +54,12 @@ pub(super) struct SilenceBody {
     #[serde(default, rename = "next_start_at")]
     #[schema(value_type = Option<String>)]
     _next_start_at: IgnoredAny,
+    #[serde(default, rename = "machine_name")]
+    #[schema(value_type = Option<String>)]
+    _machine_name: IgnoredAny,
+    #[serde(default, rename = "host_name")]
+    #[schema(value_type = Option<String>)]
+    _host_name: IgnoredAny,
 }
 
 impl SilenceBody {
@@ -161,6 +168,11 @@ pub(super) struct Told {
     /// When it begins to be active; absent when it never will again.
     #[schema(format = DateTime)]
     next_start_at: Option<String>,
+    /// Of the machine in its scope, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_name: Option<String>,
 }
 
 impl Told {
@@ -183,6 +195,13 @@ impl Told {
             created_by: silence.created_by,
             active_until: activity.until.map(rfc3339),
             next_start_at: activity.next_start.map(rfc3339),
+            machine_name: None,
+            host_name: None,
         }
+    }
+
+    /// And what the machine in its scope is called.
+    pub(super) fn with_names(self, Names { machine, host }: Names) -> Told {
+        Told { machine_name: machine, host_name: host, ..self }
     }
 }

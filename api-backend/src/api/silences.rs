@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::etag::{changed_meanwhile, etag, require_match};
 use super::extract::{Body, Part, id};
+use super::machine_names::machine_names;
 use super::operator::operator;
 use super::problem::{ChangeError, ProblemBody};
 use super::silence_body::{SilenceBody, Told};
@@ -18,18 +19,29 @@ use crate::time::now_ms;
 /// All of them, with those that ended of late.
 #[utoipa::path(get, path = "/silences", tag = "silences", responses((status = 200, body = Page<Told>)))]
 pub(super) async fn list_silences(State(app): State<App>) -> Result<Json<Page<Told>>, Problem> {
-    let silences = store::silences::all(&mut *app.store.read().await?).await?;
-    let now = now_ms();
-    let items = silences.into_iter().map(|silence| Told::of(silence, now)).collect();
-    Ok(Json(Page { items, next_cursor: None }))
+    let mut connection = app.store.read().await?;
+    let silences = store::silences::all(&mut connection).await?;
+    Ok(Json(Page { items: told(&mut connection, silences).await?, next_cursor: None }))
 }
 
 /// One silence, with its `ETag`.
 #[utoipa::path(get, path = "/silences/{id}", tag = "silences", params(("id" = String, Path)),
     responses((status = 200, body = Told, headers(("ETag" = String, description = "Its version, in quotes")))))]
 pub(super) async fn show_silence(State(app): State<App>, Part(text): Part) -> Result<Response, Problem> {
-    let silence = find(&mut *app.store.read().await?, &text).await?;
-    Ok(answer(StatusCode::OK, silence))
+    let mut connection = app.store.read().await?;
+    let silence = find(&mut connection, &text).await?;
+    let tag = [(header::ETAG, etag(silence.version))];
+    Ok((tag, Json(told(&mut connection, vec![silence]).await?.pop())).into_response())
+}
+
+async fn told(connection: &mut Connection, silences: Vec<Silence>) -> Result<Vec<Told>, StoreError> {
+    let names = machine_names(connection, silences.iter().filter_map(|silence| silence.scope.machine_id)).await?;
+    let now = now_ms();
+    let item = |silence: Silence| {
+        let names = silence.scope.machine_id.and_then(|id| names.get(&id).cloned()).unwrap_or_default();
+        Told::of(silence, now).with_names(names)
+    };
+    Ok(silences.into_iter().map(item).collect())
 }
 
 /// A new silence, or a maintenance.

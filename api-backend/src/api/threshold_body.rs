@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire_model::catalog::{CLOCK_SKEW, HOST_MISSING, PIPELINE_LAG};
@@ -68,6 +69,19 @@ pub(super) struct ThresholdBody {
     enabled: bool,
     #[serde(default)]
     note: String,
+    // what a client was told beside (`KnownThreshold`) may stand in what it sends
+    #[serde(default, rename = "changed_at", skip_serializing)]
+    #[schema(ignore)]
+    _changed_at: IgnoredAny,
+    #[serde(default, rename = "changed_by", skip_serializing)]
+    #[schema(ignore)]
+    _changed_by: IgnoredAny,
+    #[serde(default, rename = "machine_name", skip_serializing)]
+    #[schema(ignore)]
+    _machine_name: IgnoredAny,
+    #[serde(default, rename = "host_name", skip_serializing)]
+    #[schema(ignore)]
+    _host_name: IgnoredAny,
 }
 
 /// All machines of a kind, those of them with some labels, or one machine (whose kind then follows).
@@ -130,6 +144,10 @@ impl From<Threshold> for ThresholdBody {
             effect: rule.effect,
             enabled: rule.enabled,
             note: rule.note,
+            _changed_at: IgnoredAny,
+            _changed_by: IgnoredAny,
+            _machine_name: IgnoredAny,
+            _host_name: IgnoredAny,
         }
     }
 }

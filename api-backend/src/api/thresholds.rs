@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::etag::{changed_meanwhile, etag, require_match};
 use super::extract::{Body, Part, id};
+use super::machine_names::{Names, machine_names};
 use super::operator::operator;
 use super::problem::{ChangeError, ProblemBody};
 use super::threshold_body::{ThresholdBody, check};
@@ -18,19 +19,53 @@ use crate::store::{self, Connection, StoreError};
 use crate::thresholds::Threshold;
 use crate::time::{now_ms, rfc3339};
 
+/// A rule that is stored, with what is known about it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct KnownThreshold {
+    #[serde(flatten)]
+    rule: ThresholdBody,
+    /// Absent of one that came with the program, or was made before versions were kept, and was not changed since.
+    #[schema(format = DateTime)]
+    changed_at: Option<String>,
+    changed_by: Option<String>,
+    /// Of the machine in its scope.
+    machine_name: Option<String>,
+    host_name: Option<String>,
+}
+
+async fn known(connection: &mut Connection, rules: Vec<Threshold>) -> Result<Vec<KnownThreshold>, StoreError> {
+    let mut changes = store::thresholds::last_changes(connection).await?;
+    let names = machine_names(connection, rules.iter().filter_map(|rule| rule.machine_id)).await?;
+    let item = |rule: Threshold| {
+        let (changed_at, changed_by) = changes.remove(&rule.id).unwrap_or_default();
+        let Names { machine, host } = rule.machine_id.and_then(|id| names.get(&id).cloned()).unwrap_or_default();
+        KnownThreshold {
+            rule: rule.into(),
+            changed_at: changed_at.map(rfc3339),
+            changed_by,
+            machine_name: machine,
+            host_name: host,
+        }
+    };
+    Ok(rules.into_iter().map(item).collect())
+}
+
 /// All rules.
-#[utoipa::path(get, path = "/thresholds", tag = "thresholds", responses((status = 200, body = Page<ThresholdBody>)))]
-pub(super) async fn list_thresholds(State(app): State<App>) -> Result<Json<Page<ThresholdBody>>, Problem> {
-    let rules = store::thresholds::all(&mut *app.store.read().await?).await?;
-    Ok(Json(Page { items: rules.into_iter().map(ThresholdBody::from).collect(), next_cursor: None }))
+#[utoipa::path(get, path = "/thresholds", tag = "thresholds", responses((status = 200, body = Page<KnownThreshold>)))]
+pub(super) async fn list_thresholds(State(app): State<App>) -> Result<Json<Page<KnownThreshold>>, Problem> {
+    let mut connection = app.store.read().await?;
+    let rules = store::thresholds::all(&mut connection).await?;
+    Ok(Json(Page { items: known(&mut connection, rules).await?, next_cursor: None }))
 }
 
 /// One rule, with its `ETag`.
 #[utoipa::path(get, path = "/thresholds/{id}", tag = "thresholds", params(("id" = String, Path)),
-    responses((status = 200, body = ThresholdBody, headers(("ETag" = String, description = "Its version, in quotes")))))]
+    responses((status = 200, body = KnownThreshold, headers(("ETag" = String, description = "Its version, in quotes")))))]
 pub(super) async fn show_threshold(State(app): State<App>, Part(text): Part) -> Result<Response, Problem> {
-    let rule = find(&mut *app.store.read().await?, &text).await?;
-    Ok(answer(StatusCode::OK, rule))
+    let mut connection = app.store.read().await?;
+    let rule = find(&mut connection, &text).await?;
+    let tag = [(header::ETAG, etag(rule.version))];
+    Ok((tag, Json(known(&mut connection, vec![rule]).await?.pop())).into_response())
 }
 
 /// A new rule. It counts from the next report on.

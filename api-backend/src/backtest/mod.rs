@@ -57,6 +57,8 @@ pub struct Scope {
     pub names: HashMap<i64, (String, String)>,
     /// Where the samples begin that were looked at.
     pub from: i64,
+    /// Since when the first of the machines is known; absent without machines.
+    pub known_since: Option<i64>,
     /// Reports that were stored in the quarters of an hour that were looked at.
     pub reports: u64,
 }
@@ -93,7 +95,7 @@ async fn scope(connection: &mut Connection, question: &Question) -> Result<Scope
     for row in store::machines::all(connection, kind).await? {
         of_hosts.entry(row.host_key).or_default().push(row);
     }
-    let (mut hosts, mut names) = (Vec::new(), HashMap::new());
+    let (mut hosts, mut names, mut known_since) = (Vec::new(), HashMap::new(), None);
     for host in store::hosts::all(connection).await? {
         let rows = of_hosts.remove(&host.host_key).unwrap_or_default();
         let itself = rows.iter().find(|row| row.kind == Kind::Host);
@@ -102,8 +104,9 @@ async fn scope(connection: &mut Connection, question: &Question) -> Result<Scope
         let Some(replayed) = ReplayedHost::of(&host, &rows, is_in) else { continue };
         let host_name = itself.map(|row| row.name.clone()).unwrap_or_default();
         for machine in replayed.machines() {
-            let name = rows.iter().find(|row| row.machine_id == machine.id).map(|row| row.name.clone());
-            names.insert(machine.id, (name.unwrap_or_default(), host_name.clone()));
+            let Some(row) = rows.iter().find(|row| row.machine_id == machine.id) else { continue };
+            names.insert(machine.id, (row.name.clone(), host_name.clone()));
+            known_since = Some(known_since.map_or(row.first_seen_at, |since: i64| since.min(row.first_seen_at)));
         }
         hosts.push(Arc::new(replayed));
     }
@@ -115,7 +118,7 @@ async fn scope(connection: &mut Connection, question: &Question) -> Result<Scope
     let keys: HashSet<i64> = hosts.iter().map(|host: &Arc<ReplayedHost>| host.host_key).collect();
     let reports = sealed.into_iter().filter(|(host_key, _)| keys.contains(host_key));
     let reports = reports.map(|(_, reports)| reports.cast_unsigned()).sum();
-    Ok(Scope { hosts, names, from, reports })
+    Ok(Scope { hosts, names, from, known_since, reports })
 }
 
 impl Only {

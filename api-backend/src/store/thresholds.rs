@@ -1,6 +1,8 @@
 //! `thresholds`: the rules, and `threshold_versions`: all that they ever were. Every change raises their common version, by which backends
 //! notice it.
 
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -45,6 +47,17 @@ pub async fn all(connection: &mut Connection) -> Result<Vec<Threshold>> {
 pub async fn get(connection: &mut Connection, id: i64) -> Result<Option<Threshold>> {
     let sql = format!("SELECT threshold_id, version, {FIELDS} FROM thresholds WHERE threshold_id = ?");
     sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.as_ref().map(threshold).transpose()
+}
+
+/// When each rule was changed last, and by whom: both absent of one that nobody changed since before versions were kept.
+pub async fn last_changes(connection: &mut Connection) -> Result<HashMap<i64, (Option<i64>, Option<String>)>> {
+    let sql = "SELECT t.threshold_id, v.changed_at, v.changed_by FROM thresholds t \
+               JOIN threshold_versions v ON v.threshold_id = t.threshold_id AND v.version = t.version";
+    let change = |row: &AnyRow| {
+        let at = Some(row.try_get::<i64, _>("changed_at")?).filter(|at| *at > 0);
+        Ok((row.try_get("threshold_id")?, (at, row.try_get("changed_by")?)))
+    };
+    sqlx::query(sql).fetch_all(connection).await?.iter().map(change).collect()
 }
 
 /// All versions of a rule, the newest first; none when there never was one.

@@ -1,9 +1,6 @@
 // The one place that asks the backend. Types come from its OpenAPI document: `npm run api`.
 
-import createClient from "openapi-fetch";
-
-import { getPreferences } from "../state/preferences.ts";
-import { operatorHeader } from "./operator.ts";
+import { client } from "./request.ts";
 import type { components, paths } from "./schema.ts";
 
 export type Machine = components["schemas"]["Machine"];
@@ -27,8 +24,8 @@ export type Explanation = components["schemas"]["Explanation"];
 /** What may be left out of a rule that is sent stands in every rule that comes. */
 export type Threshold = Required<components["schemas"]["Threshold"]>;
 /** A rule that is stored. */
-export type KnownThreshold = Threshold & { id: string; version: number };
-export type ThresholdVersion = components["schemas"]["ThresholdVersion"] & { threshold?: KnownThreshold | null };
+export type KnownThreshold = Required<components["schemas"]["KnownThreshold"]> & Version;
+export type ThresholdVersion = components["schemas"]["ThresholdVersion"] & { threshold?: Threshold | null };
 /** A rule as it is sent: what may be left out may be missing. */
 export type NewThreshold = components["schemas"]["Threshold"];
 export type BacktestQuestion = components["schemas"]["BacktestQuestion"];
@@ -48,6 +45,12 @@ interface CountsBy {
   severity: components["schemas"]["SeverityCount"];
 }
 
+/** Of something that may be changed. */
+interface Version {
+  id: string;
+  version: number;
+}
+
 /** What the backend says it could not do, or that it could not be asked. */
 export class Failure extends Error {
   constructor(
@@ -58,20 +61,8 @@ export class Failure extends Error {
   }
 }
 
-// what may be had as a file, too, is asked for as JSON here
-const client = createClient<paths, "application/json" | "application/problem+json">({ baseUrl: "/api/v1" });
-
-// every change says who makes it, as far as somebody told the page
-client.use({
-  onRequest({ request }) {
-    const name = operatorHeader(getPreferences().operator);
-    if (name && request.method !== "GET") request.headers.set("X-Operator", name);
-    return request;
-  },
-});
-
 /** What is changed is what is known of it: whatever somebody else made of it meanwhile stays (a `Failure` of status 412). */
-function known(item: { id: string; version: number }) {
+function known(item: Version) {
   return { path: { id: item.id }, header: { "If-Match": `"${item.version}"` } };
 }
 
@@ -129,21 +120,21 @@ export const api = {
   unacknowledge: (id: string) => ask(client.DELETE("/violations/{id}/acknowledge", { params: { path: { id } } })),
   thresholds: async (signal?: AbortSignal) => (await ask(client.GET("/thresholds", { signal }))).items as KnownThreshold[],
   threshold: async (id: string, signal?: AbortSignal) => (await ask(client.GET("/thresholds/{id}", { params: { path: { id } }, signal }))) as KnownThreshold,
-  createThreshold: async (body: NewThreshold) => (await ask(client.POST("/thresholds", { body }))) as KnownThreshold,
-  replaceThreshold: async (before: KnownThreshold, body: NewThreshold) =>
-    (await ask(client.PUT("/thresholds/{id}", { params: known(before), body }))) as KnownThreshold,
-  deleteThreshold: (before: KnownThreshold) => ask(client.DELETE("/thresholds/{id}", { params: known(before) })),
+  createThreshold: async (body: NewThreshold) => (await ask(client.POST("/thresholds", { body }))) as Threshold & Version,
+  replaceThreshold: async (before: Version, body: NewThreshold) =>
+    (await ask(client.PUT("/thresholds/{id}", { params: known(before), body }))) as Threshold & Version,
+  deleteThreshold: (before: Version) => ask(client.DELETE("/thresholds/{id}", { params: known(before) })),
   thresholdVersions: async (id: string, signal?: AbortSignal) =>
     (await ask(client.GET("/thresholds/{id}/versions", { params: { path: { id } }, signal }))).items as ThresholdVersion[],
   /** Takes up to half a minute, and ends in the backend, too, when it is aborted. */
-  backtest: (body: BacktestQuestion, signal: AbortSignal) => ask(client.POST("/thresholds/backtest", { body, signal })),
+  backtest: (body: BacktestQuestion, signal: AbortSignal) => ask(client.POST("/thresholds/backtest", { body, signal })) as Promise<Backtest>,
   suggest: (body: BacktestQuestion & { at_most_per_week: number }, signal: AbortSignal) => ask(client.POST("/thresholds/suggest", { body, signal })),
   inForce: async (id: string, signal?: AbortSignal) => (await ask(client.GET("/machines/{id}/thresholds", { params: { path: { id } }, signal }))).items as InForce[],
   silences: async (signal?: AbortSignal) => (await ask(client.GET("/silences", { signal }))).items,
   silence: (id: string, signal?: AbortSignal) => ask(client.GET("/silences/{id}", { params: { path: { id } }, signal })),
   createSilence: (body: NewSilence) => ask(client.POST("/silences", { body })),
-  replaceSilence: (before: Silence, body: NewSilence) => ask(client.PUT("/silences/{id}", { params: known(before), body })),
-  deleteSilence: (before: Silence) => ask(client.DELETE("/silences/{id}", { params: known(before) })),
+  replaceSilence: (before: Version, body: NewSilence) => ask(client.PUT("/silences/{id}", { params: known(before), body })),
+  deleteSilence: (before: Version) => ask(client.DELETE("/silences/{id}", { params: known(before) })),
 };
 
 /** Where the browser finds all that a question means as a file: it is written to disk while it is read, however long it is. */

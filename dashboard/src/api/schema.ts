@@ -481,6 +481,11 @@ export interface components {
             evaluated_from: string;
             /** Format: date-time */
             evaluated_to: string;
+            /**
+             * Format: date-time
+             * @description When the first of the machines in scope was heard of: before, there is nothing to look at. Absent without machines.
+             */
+            known_since?: string | null;
             /** Format: int64 */
             longest_ms?: number | null;
             /** @description Machines that would have had any. */
@@ -828,6 +833,18 @@ export interface components {
          * @enum {string}
          */
         Kind: "host" | "container" | "pipeline";
+        /** @description A rule that is stored, with what is known about it. */
+        KnownThreshold: components["schemas"]["Threshold"] & {
+            /**
+             * Format: date-time
+             * @description Absent of one that came with the program, or was made before versions were kept, and was not changed since.
+             */
+            changed_at?: string | null;
+            changed_by?: string | null;
+            host_name?: string | null;
+            /** @description Of the machine in its scope. */
+            machine_name?: string | null;
+        };
         /** @description That the pipeline as a whole is late, so that silent hosts are not called down. */
         Late: {
             /** @description `consumer`, `broker`, `partition N` or `unknown`. */
@@ -962,9 +979,11 @@ export interface components {
             duration_seconds?: number | null;
             /** @description Time or date; may be absent when it recurs. */
             ends_at?: string | null;
+            host_name?: string | null;
             /** @description Absent in what a client creates. */
             id?: string | null;
             kind?: components["schemas"]["SilenceKind"];
+            machine_name?: string | null;
             next_start_at?: string | null;
             scope: components["schemas"]["SilenceScope"];
             /** @description Time or date; default: from now on, when it does not recur. */
@@ -1004,6 +1023,22 @@ export interface components {
                  */
                 value?: number | null;
             }[];
+            /** @description Asks for what follows; absent at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A list, or as much of it as one answer holds. */
+        Page_KnownThreshold: {
+            items: (components["schemas"]["Threshold"] & {
+                /**
+                 * Format: date-time
+                 * @description Absent of one that came with the program, or was made before versions were kept, and was not changed since.
+                 */
+                changed_at?: string | null;
+                changed_by?: string | null;
+                host_name?: string | null;
+                /** @description Of the machine in its scope. */
+                machine_name?: string | null;
+            })[];
             /** @description Asks for what follows; absent at the end. */
             next_cursor?: string | null;
         };
@@ -1093,8 +1128,11 @@ export interface components {
                 duration_seconds?: number | null;
                 /** Format: date-time */
                 ends_at?: string | null;
+                host_name?: string | null;
                 id: string;
                 kind: components["schemas"]["SilenceKind"];
+                /** @description Of the machine in its scope, where it has one. */
+                machine_name?: string | null;
                 /**
                  * Format: date-time
                  * @description When it begins to be active; absent when it never will again.
@@ -1106,48 +1144,6 @@ export interface components {
                 tz?: string | null;
                 /** Format: int64 */
                 version: number;
-            }[];
-            /** @description Asks for what follows; absent at the end. */
-            next_cursor?: string | null;
-        };
-        /** @description A list, or as much of it as one answer holds. */
-        Page_Threshold: {
-            items: {
-                condition?: components["schemas"]["Quantity"];
-                device?: string | null;
-                direction?: components["schemas"]["Direction"] | null;
-                effect?: components["schemas"]["Effect"];
-                enabled?: boolean;
-                /** Format: int64 */
-                for_seconds?: number;
-                /** @description Absent in what a client creates. */
-                id?: string | null;
-                metric: string;
-                note?: string;
-                /** Format: int64 */
-                recovery_for_seconds?: number;
-                /**
-                 * Format: double
-                 * @description Default: the value.
-                 */
-                recovery_value?: number | null;
-                scope: components["schemas"]["Scope"];
-                severity?: components["schemas"]["Severity"];
-                /**
-                 * Format: double
-                 * @description Not needed without an effect.
-                 */
-                value?: number | null;
-                /**
-                 * Format: int64
-                 * @description Of what a client replaces: the one it knows, if it says so.
-                 */
-                version?: number | null;
-                /**
-                 * Format: int64
-                 * @description Not with the condition `value`.
-                 */
-                window_seconds?: number | null;
             }[];
             /** @description Asks for what follows; absent at the end. */
             next_cursor?: string | null;
@@ -1336,8 +1332,11 @@ export interface components {
             duration_seconds?: number | null;
             /** Format: date-time */
             ends_at?: string | null;
+            host_name?: string | null;
             id: string;
             kind: components["schemas"]["SilenceKind"];
+            /** @description Of the machine in its scope, where it has one. */
+            machine_name?: string | null;
             /**
              * Format: date-time
              * @description When it begins to be active; absent when it never will again.
@@ -2506,7 +2505,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_Threshold"];
+                    "application/json": components["schemas"]["Page_KnownThreshold"];
                 };
             };
             /** @description A problem */
@@ -2729,7 +2728,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Threshold"];
+                    "application/json": components["schemas"]["KnownThreshold"];
                 };
             };
             /** @description A problem */

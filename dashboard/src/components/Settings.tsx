@@ -6,7 +6,7 @@ import { choose, OPERATOR_CHARS, usePreferences, type Language, type Theme } fro
 import { t } from "../text/index.ts";
 import { AlarmSettings } from "./AlarmSettings.tsx";
 
-const ZONES = Intl.supportedValuesOf("timeZone");
+export const ZONES = Intl.supportedValuesOf("timeZone");
 
 export function Settings() {
   const { theme, language, zone, operator } = usePreferences();

@@ -35,7 +35,7 @@ function read(): Preferences {
   }
 }
 
-const preferences = new Store(read());
+export const preferences = new Store(read());
 
 export function choose(change: Partial<Preferences>): void {
   preferences.set({ ...preferences.get(), ...change });
@@ -68,10 +68,9 @@ export function start(): void {
 }
 
 function apply(): void {
-  const { theme: chosen, language } = preferences.get();
+  const { theme: chosen } = preferences.get();
   const shown = chosen === "auto" ? (matchMedia(DARK).matches ? "dark" : "light") : chosen;
   document.documentElement.dataset.theme = shown;
-  document.documentElement.lang = languageOf(language);
   theme.set(shown);
 }
 

@@ -1,9 +1,11 @@
 // What the page says, in English. The keys are the contract with the other languages; `{name}` is filled in.
 
+import { enRules } from "./en-rules.ts";
 import { enViolations } from "./en-violations.ts";
 
 export const en = {
   ...enViolations,
+  ...enRules,
   "nav.fleet": "Fleet",
   "nav.violations": "Violations",
   "nav.thresholds": "Thresholds",
@@ -151,18 +153,6 @@ export const en = {
   "event.restarted": "restarted",
   "direction.above": "above {value}",
   "direction.below": "below {value}",
-  "thresholds.scope": "For",
-  "thresholds.scope.host": "every host",
-  "thresholds.scope.container": "every container",
-  "thresholds.scope.pipeline": "the pipeline",
-  "thresholds.scope.machine": "one machine",
-  "thresholds.condition": "Opens when",
-  "thresholds.for": "for {time}",
-  "thresholds.atOnce": "at once",
-  "thresholds.recovery": "Closes at",
-  "thresholds.note": "Note",
-  "thresholds.off": "off",
-  "thresholds.none": "There are no thresholds.",
   "origin.kind": "for all of its kind",
   "origin.labels": "by label",
   "origin.machine": "its own",

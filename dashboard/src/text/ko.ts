@@ -1,10 +1,12 @@
 // What the page says, in Korean.
 
 import type { Key } from "./en.ts";
+import { koRules } from "./ko-rules.ts";
 import { koViolations } from "./ko-violations.ts";
 
 export const ko: Record<Key, string> = {
   ...koViolations,
+  ...koRules,
   "nav.fleet": "전체 현황",
   "nav.violations": "위반",
   "nav.thresholds": "임계값",
@@ -152,18 +154,6 @@ export const ko: Record<Key, string> = {
   "event.restarted": "재시작됨",
   "direction.above": "{value} 초과",
   "direction.below": "{value} 미만",
-  "thresholds.scope": "대상",
-  "thresholds.scope.host": "모든 호스트",
-  "thresholds.scope.container": "모든 컨테이너",
-  "thresholds.scope.pipeline": "파이프라인",
-  "thresholds.scope.machine": "머신 하나",
-  "thresholds.condition": "열리는 조건",
-  "thresholds.for": "{time} 동안",
-  "thresholds.atOnce": "즉시",
-  "thresholds.recovery": "닫히는 값",
-  "thresholds.note": "메모",
-  "thresholds.off": "꺼짐",
-  "thresholds.none": "임계값이 없습니다.",
   "origin.kind": "종류 전체",
   "origin.labels": "라벨 기준",
   "origin.machine": "이 머신 전용",

@@ -6,6 +6,7 @@ import type { InForce, Violation } from "../api/client.ts";
 import { Chart, type Rule, type Stretch } from "../charts/Chart.tsx";
 import { chartData } from "../charts/lines.ts";
 import type { Mark } from "../charts/marks.ts";
+import { Link } from "../components/Link.tsx";
 import { Panel } from "../components/Panel.tsx";
 import { byUnit } from "../format/numbers.ts";
 import { now } from "../live/live.ts";
@@ -13,6 +14,7 @@ import { useQuery } from "../router.ts";
 import { useHistory } from "../state/history.ts";
 import { t } from "../text/index.ts";
 import type { ChartEntry } from "./chart-list.ts";
+import { newThresholdLink } from "./links.ts";
 import { COMPARE, compareOf, ends, fixed, type Range } from "./range.ts";
 
 interface Props {
@@ -58,7 +60,7 @@ export function ChartPanel({ machineId, intervalMs, entry, range, rules, violati
 
   return (
     <div ref={box}>
-      <Panel title={t(entry.title)} resource={history.resource} isEmpty={!hasValues} className={`chart-panel ${entry.id}`} aside={<RuleText rules={lines} unit={entry.unit} />}>
+      <Panel title={t(entry.title)} resource={history.resource} isEmpty={!hasValues} className={`chart-panel ${entry.id}`} aside={<Aside rules={lines} unit={entry.unit} metric={entry.watches?.[0] ?? entry.compare ?? entry.metrics[0] ?? ""} machineId={machineId} />}>
         <Chart
           data={data}
           from={from}
@@ -90,12 +92,28 @@ function stretch(violation: Violation): Stretch {
   return { from: Date.parse(violation.opened_at), to: violation.closed_at ? Date.parse(violation.closed_at) : Infinity, severity: violation.severity };
 }
 
-function RuleText({ rules, unit }: { rules: readonly Rule[]; unit: string }) {
-  return rules.map((rule) => (
-    <span key={`${rule.value} ${rule.severity}`} className={`rule ${rule.severity}`} title={t("nav.thresholds")}>
-      {byUnit(unit, rule.value)}
-    </span>
-  ));
+interface AsideProps {
+  rules: readonly Rule[];
+  unit: string;
+  metric: string;
+  machineId: string;
+}
+
+/** The values of the rules that are drawn, and the way to another one. */
+function Aside({ rules, unit, metric, machineId }: AsideProps) {
+  const title = t("chart.newThreshold", { metric });
+  return (
+    <>
+      {rules.map((rule) => (
+        <span key={`${rule.value} ${rule.severity}`} className={`rule ${rule.severity}`} title={t("nav.thresholds")}>
+          {byUnit(unit, rule.value)}
+        </span>
+      ))}
+      <Link className="add" href={newThresholdLink({ metric, machineId })} title={title} aria-label={title}>
+        +
+      </Link>
+    </>
+  );
 }
 
 function useIsVisible(box: React.RefObject<HTMLElement | null>): boolean {

@@ -9,7 +9,7 @@ import { Panel } from "../components/Panel.tsx";
 import { Scrolls } from "../components/Scrolls.tsx";
 import { RangePicker } from "../components/RangePicker.tsx";
 import { bytes, duration, percent, plain, rate } from "../format/numbers.ts";
-import { dateAndTime, day } from "../format/times.ts";
+import { dateAndTime, day, minute } from "../format/times.ts";
 import { now, on, want } from "../live/live.ts";
 import { machinePath, useQuery } from "../router.ts";
 import { FleetStore, type Report } from "../state/fleet.ts";
@@ -20,6 +20,7 @@ import { t } from "../text/index.ts";
 import { CHARTS } from "./chart-list.ts";
 import { ChartPanel } from "./ChartPanel.tsx";
 import { choiceOf } from "./fleet-order.ts";
+import { newSilenceLink } from "./links.ts";
 import { markOf } from "./machine-events.ts";
 import { MachineEvents, useMachineEvents } from "./MachineEvents.tsx";
 import { MachineTable } from "./MachineTable.tsx";
@@ -182,9 +183,15 @@ function Head({ machine }: { machine: Machine }) {
           {violations.map((violation) => (
             <SeverityMark key={violation.id} severity={violation.severity} />
           ))}
+          {machine.maintenance && (
+            <span className="mark" title={machine.maintenance.comment}>
+              {t("machine.maintenance", { time: minute(machine.maintenance.until) })}
+            </span>
+          )}
         </h1>
         <p className="muted">
-          {machine.kind === "container" && <HostLink hostId={machine.host_id} name={machine.host_name ?? machine.host_id} />} {t("machine.lastReport", { time: dateAndTime(machine.last_report_at) })}
+          {machine.kind === "container" && <HostLink hostId={machine.host_id} name={machine.host_name ?? machine.host_id} />} {t("machine.lastReport", { time: dateAndTime(machine.last_report_at) })}{" "}
+          <Link href={newSilenceLink(machine.kind === "host" ? { hostId: machine.host_id } : { machineId: machine.id })}>{t("machine.silence")}</Link>
         </p>
       </div>
       <dl className="figures">
@@ -239,7 +246,9 @@ function Rules({ rules }: { rules: readonly InForce[] }) {
             <td className="metric">
               {rule.metric} {rule.device && <b>{rule.device}</b>}
             </td>
-            <td>{condition(rule.threshold)}</td>
+            <td>
+              <Link href={`/thresholds/${rule.threshold.id}`}>{condition(rule.threshold)}</Link>
+            </td>
             <td className="muted">{origin(rule)}</td>
           </tr>
         ))}
