@@ -3,12 +3,16 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Violation } from "../src/api/client.ts";
 import type { Alarm } from "../src/state/preferences.ts";
 import { ability, bodyOf, rings, titleOf, Waiting } from "../src/state/ringing.ts";
+import { speakEnglish } from "./english.ts";
 
 function violation(id: number, change: Partial<Violation> = {}): Violation {
   return { id: String(id), machine_name: `web-${id}`, metric: "system.cpu.utilization", device: null, severity: "critical", closed_at: null, silenced: null, acknowledged: null, ...change } as Violation;
 }
 
-beforeEach(() => vi.stubGlobal("navigator", { languages: ["en"] }));
+beforeEach(() => {
+  vi.stubGlobal("navigator", { languages: ["en"] });
+  speakEnglish();
+});
 afterEach(() => vi.unstubAllGlobals());
 
 test("what somebody wants to hear of rings, and never what is silenced, seen or over", () => {

@@ -5,15 +5,14 @@ import { catalog, unitOf } from "../src/state/catalog.ts";
 import { changes } from "../src/views/thresholds/changes.ts";
 import { steps } from "../src/views/thresholds/steps.ts";
 import { fieldOf } from "../src/state/saving.ts";
-import { en } from "../src/text/en.ts";
-import { spoken } from "../src/text/index.ts";
 import { bodyOf, draftOf, draftOfQuery, EMPTY, FOR_SECONDS_MAX, NOTE_CHARS, understood, WINDOW_SECONDS_MAX, WINDOW_SECONDS_MIN, type Draft } from "../src/views/thresholds/draft.ts";
 import { arrange, choiceOf } from "../src/views/thresholds/order.ts";
 import { comparison, condition, recovery, scope } from "../src/views/threshold-text.ts";
+import { speakEnglish } from "./english.ts";
 
 beforeAll(() => {
   vi.stubGlobal("navigator", { languages: ["en"] });
-  spoken.set({ language: "en", texts: en });
+  speakEnglish();
   const metric = (name: string, unit: string, of: string, derived = false): [string, Metric] => [name, { name, unit, of, derived, resolution: 1, description: "" }];
   catalog.set(
     new Map([

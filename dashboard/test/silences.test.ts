@@ -4,14 +4,13 @@ import type { NewSilence, Silence } from "../src/api/client.ts";
 import { cronOf, readCron } from "../src/views/silences/cron.ts";
 import { bodyOf, COMMENT_CHARS, draftOf, draftOfQuery, DURATION_SECONDS_MAX, DURATION_SECONDS_MIN, emptyDraft, type Draft } from "../src/views/silences/draft.ts";
 import { schedule, silenceScope, stateOf } from "../src/views/silences/words.ts";
-import { en } from "../src/text/en.ts";
-import { spoken } from "../src/text/index.ts";
 import { matches, ruleLabels } from "../src/state/machines.ts";
 import type { Row } from "../src/state/fleet.ts";
+import { speakEnglish } from "./english.ts";
 
 beforeAll(() => {
   vi.stubGlobal("navigator", { languages: ["en"] });
-  spoken.set({ language: "en", texts: en });
+  speakEnglish();
 });
 
 const ONCE: Silence = {
