@@ -13,11 +13,13 @@ export function PeriodLine({ period }: { period: Period }) {
   const choose = (from: string, to: string) => change({ from, to, range: null }, "replace");
   return (
     <div className="range" role="group" aria-label={t("range.label")}>
-      {(Object.keys(RANGES) as RangeName[]).map((name) => (
-        <button key={name} aria-pressed={period.type === "quick" && period.name === name} onClick={() => change({ range: name, from: null, to: null, match: null })}>
-          {t(`range.${name}` as Key)}
-        </button>
-      ))}
+      <div className="quick">
+        {(Object.keys(RANGES) as RangeName[]).map((name) => (
+          <button key={name} aria-pressed={period.type === "quick" && period.name === name} onClick={() => change({ range: name, from: null, to: null, match: null })}>
+            {t(`range.${name}` as Key)}
+          </button>
+        ))}
+      </div>
       <div className="dates">
         <label>
           {t("violations.from")} <input type="date" value={from} max={to} onChange={(event) => event.target.value && choose(event.target.value, event.target.value > to ? event.target.value : to)} />
