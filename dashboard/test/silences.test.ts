@@ -3,8 +3,9 @@ import { beforeAll, expect, test, vi } from "vitest";
 import type { NewSilence, Silence } from "../src/api/client.ts";
 import { cronOf, readCron } from "../src/views/silences/cron.ts";
 import { bodyOf, COMMENT_CHARS, draftOf, draftOfQuery, DURATION_SECONDS_MAX, DURATION_SECONDS_MIN, emptyDraft, type Draft } from "../src/views/silences/draft.ts";
-import { schedule, silenceScope, stateOf } from "../src/views/silences/words.ts";
-import { matches, ruleLabels } from "../src/state/machines.ts";
+import { schedule, silenceScope } from "../src/views/silences/words.ts";
+import { stateOf } from "../src/state/silences.ts";
+import { fits, matches, ruleLabels } from "../src/state/machines.ts";
 import type { Row } from "../src/state/fleet.ts";
 import { speakEnglish } from "./english.ts";
 
@@ -105,6 +106,8 @@ test("labels are those that rules see, and patterns mean what they mean to rules
   expect(ruleLabels(row("web", { role: "web", "com.docker.compose.project": "shop" }, { image: "nginx" }), "container", host)).toEqual({
     rack: "a1", role: "web", "com.docker.compose.project": "shop", "compose.project": "shop", image: "nginx", "container.name": "web", "host.name": "db-1",
   });
-  const fits: [string, string, boolean][] = [["a1", "a1", true], ["a1", "a12", false], ["a*", "a12", true], ["a?", "a1", true], ["a?", "a12", false], ["a?", "a👩", true], ["a.c*", "abc", false], ["*[x]", "y[x]", true], ["a-*/b", "a-1/b", true], ["*", "", true]];
-  for (const [pattern, text, fit] of fits) expect(matches(pattern, text), `${pattern} ${text}`).toBe(fit);
+  const cases: [string, string, boolean][] = [["a1", "a1", true], ["a1", "a12", false], ["a*", "a12", true], ["a?", "a1", true], ["a?", "a12", false], ["a?", "a👩", true], ["a.c*", "abc", false], ["*[x]", "y[x]", true], ["a-*/b", "a-1/b", true], ["*", "", true]];
+  for (const [pattern, text, fit] of cases) expect(matches(pattern, text), `${pattern} ${text}`).toBe(fit);
+  const db = row("db-1", { rack: "a1" });
+  expect([fits({}, "host", db), fits({ kind: "container" }, "host", db), fits({ labels: [["rack", "a*"], ["host.name", "db-?"]] }, "host", db), fits({ labels: [["rack", "b*"]] }, "host", db), fits({ labels: [["role", "*"]] }, "host", db)]).toEqual([true, false, true, false, false]);
 });

@@ -227,7 +227,15 @@ test("a silence is made on the page, its violation is marked, and it ends", asyn
   assert.equal(violation.metric, "system.cpu.utilization");
   await picture(page, "silences");
 
-  // a maintenance every night, in the operator's zone
+  // a maintenance shows on its machines
+  const works = await standalone.call("POST", "/silences", { kind: "maintenance", scope: { kind: "host" }, ends_at: new Date(Date.now() + 3_600_000).toISOString(), comment: "new disks" });
+  await page.reload();
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await page.locator(".machines .mark[title='new disks']").waitFor();
+  await standalone.call("DELETE", `/silences/${works.id}`);
+  await page.goto(`${standalone.url}/silences`);
+
+  // another one at weekends, in the operator's zone
   await page.getByRole("link", { name: "New silence" }).click();
   await choose(page, "What", "maintenance");
   await choose(page, "Of", "Hosts");

@@ -171,7 +171,7 @@ test("a violation has a page that tells why, and agrees with what is stored", as
   const steps = await panel.locator(".steps li").evaluateAll((all) => all.map((element) => element.className));
   assert.deepEqual(steps, ["waiting_began", "opened", "recovering_began", "closed"]);
   assert.match(await panel.locator(".steps li.opened").innerText(), /97\.0 %/);
-  assert.match(await panel.innerText(), /above 90 % for 4 s.*closes at 80\.0 % or less/);
+  assert.match(await panel.innerText(), /above 90 % for 4 s.*closes at 80 % or less/);
   assert.match(await panel.getByRole("link", { name: "The machine at that time" }).getAttribute("href"), /^\/hosts\/\d+\?from=.*&to=/);
   await picture(page, "violation-explained");
   const link = page.url();

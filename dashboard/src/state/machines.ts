@@ -43,6 +43,15 @@ export interface Wanted {
   labels?: readonly (readonly [string, string])[];
 }
 
+export function fits(wanted: Wanted, kind: Kind, row: Row): boolean {
+  if (wanted.kind && wanted.kind !== kind) return false;
+  if (wanted.machineId && wanted.machineId !== row.id) return false;
+  if (wanted.hostId && wanted.hostId !== row.hostId) return false;
+  if (!wanted.labels?.length) return true;
+  const labels = ruleLabels(row, kind, fleets.host.byHost.get(row.hostId));
+  return wanted.labels.every(([name, value]) => labels[name] !== undefined && matches(value, labels[name]));
+}
+
 /** How many of the machines that are there fit. */
 export function countOf(wanted: Wanted): { fit: number; all: number } {
   let [fit, all] = [0, 0];
@@ -50,10 +59,7 @@ export function countOf(wanted: Wanted): { fit: number; all: number } {
     if (wanted.kind && wanted.kind !== kind) continue;
     for (const row of fleets[kind].rows.values()) {
       all += 1;
-      if (wanted.machineId && wanted.machineId !== row.id) continue;
-      if (wanted.hostId && wanted.hostId !== row.hostId) continue;
-      const labels = wanted.labels?.length ? ruleLabels(row, kind, fleets.host.byHost.get(row.hostId)) : {};
-      if (wanted.labels?.every(([name, value]) => labels[name] !== undefined && matches(value, labels[name])) ?? true) fit += 1;
+      if (fits(wanted, kind, row)) fit += 1;
     }
   }
   return { fit, all };

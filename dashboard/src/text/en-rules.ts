@@ -206,6 +206,8 @@ export const enRules = {
   "silences.ends": "Ends",
   "silences.always": "Empty: without a bound",
   "silences.comment": "Why",
+  "explain.silence": "Silence this",
+  "explain.ownRule": "A threshold for this machine alone",
   "machine.silence": "Silence",
   "machine.maintenance": "maintenance until {time}",
   "chart.newThreshold": "New threshold on {metric}",

@@ -208,6 +208,8 @@ export const koRules: Record<keyof typeof enRules, string> = {
   "silences.ends": "끝",
   "silences.always": "비우면 제한 없음",
   "silences.comment": "이유",
+  "explain.silence": "무음으로 만들기",
+  "explain.ownRule": "이 머신만의 임계값",
   "machine.silence": "무음",
   "machine.maintenance": "{time}까지 점검",
   "chart.newThreshold": "{metric} 임계값 만들기",

@@ -11,6 +11,7 @@ import type { Window } from "../components/window.ts";
 import { percent } from "../format/numbers.ts";
 import { machinePath, useQuery } from "../router.ts";
 import { fleets, type FleetStore, type Row } from "../state/fleet.ts";
+import { maintenanceOf, silences } from "../state/silences.ts";
 import { SPARK_METRIC, sparks } from "../state/sparks.ts";
 import { useStore } from "../state/store.ts";
 import { open } from "../state/violations.ts";
@@ -42,6 +43,7 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
   const drawn = useStore(fleet.drawn);
   useStore(sparks[kind].drawn);
   const violations = useStore(open);
+  useStore(silences);
   const [, change] = useQuery();
   const box = useRef<HTMLDivElement>(null);
   const room = useRoom(box);
@@ -117,7 +119,7 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
             const { row } = line;
             const of = violations.byMachine.get(row.id) ?? NONE;
             const spark = sparks[kind].get(row.id);
-            return <MachineRow key={row.id} kind={kind} row={row} version={row.version} status={fleet.status(row)} violations={of} spark={spark} columns={columns} style={style} index={index} hostName={hostId === undefined ? hostName(row) : ""} />;
+            return <MachineRow key={row.id} kind={kind} row={row} version={row.version} status={fleet.status(row)} violations={of} spark={spark} maintenance={maintenanceOf(kind, row)} columns={columns} style={style} index={index} hostName={hostId === undefined ? hostName(row) : ""} />;
           }}
         />
       </div>
@@ -139,6 +141,8 @@ interface RowProps {
   spark: readonly (number | null)[] | undefined;
   status: Status;
   violations: readonly Violation[];
+  /** Why it is being worked on. */
+  maintenance: string | null;
   columns: readonly Column[];
   style: CSSProperties;
   index: number;
@@ -146,7 +150,7 @@ interface RowProps {
 }
 
 const MachineRow = memo(
-  function MachineRow({ kind, row, status, violations, columns, style, index, hostName }: RowProps) {
+  function MachineRow({ kind, row, status, violations, maintenance, columns, style, index, hostName }: RowProps) {
     const shown = { row, violations, hostName };
     return (
       <div className={`row ${status}`} role="row" aria-rowindex={index + 2} style={style}>
@@ -157,6 +161,11 @@ const MachineRow = memo(
               <Link href={machinePath(kind, row.id)} title={row.name}>
                 {row.name}
               </Link>
+              {maintenance !== null && (
+                <span className="mark" title={maintenance}>
+                  {t("silences.kind.maintenance")}
+                </span>
+              )}
               <Labels row={row} kind={kind} hostName={columns.some((other) => other.id === "host") ? "" : hostName} />
             </div>
           ) : (
@@ -174,6 +183,7 @@ const MachineRow = memo(
     before.spark === after.spark &&
     before.status === after.status &&
     before.violations === after.violations &&
+    before.maintenance === after.maintenance &&
     before.columns === after.columns &&
     before.style.gridTemplateColumns === after.style.gridTemplateColumns &&
     before.index === after.index &&

@@ -11,7 +11,7 @@ import { navigate, useQuery } from "../../router.ts";
 import { forget, useDraft } from "../../state/drafts.ts";
 import { useResource } from "../../state/resource.ts";
 import { useSaving } from "../../state/saving.ts";
-import { reload as reloadViolations } from "../../state/violations.ts";
+import { reload as reloadSilences } from "../../state/silences.ts";
 import { t } from "../../text/index.ts";
 import { Conflict } from "../thresholds/Conflict.tsx";
 import { bodyOf, draftOf, draftOfQuery, type Draft } from "./draft.ts";
@@ -70,7 +70,7 @@ function SilenceEditor({ silence, saved, reload }: { silence: Silence | null; sa
     if (silence) await api.replaceSilence({ id: silence.id, version: draft.version }, body);
     else await api.createSilence(body);
     forget(key);
-    void reloadViolations();
+    reloadSilences();
     navigate("/silences");
   };
   const change = (words: Partial<Draft>) => {

@@ -4,17 +4,9 @@ import type { Silence } from "../../api/client.ts";
 import { durationText } from "../../format/quantity.ts";
 import { minute } from "../../format/times.ts";
 import { languageOf, getPreferences } from "../../state/preferences.ts";
+import type { State } from "../../state/silences.ts";
 import { t, type Key } from "../../text/index.ts";
 import { readCron } from "./cron.ts";
-
-export type State = "active" | "coming" | "expired";
-
-/** What it is at a time, which may be later than when it was read. */
-export function stateOf(silence: Silence, now: number): State {
-  const starts = silence.next_start_at ? Date.parse(silence.next_start_at) : Infinity;
-  if (silence.active_until && Date.parse(silence.active_until) > now) return "active";
-  return starts > now ? (starts < Infinity ? "coming" : "expired") : "active";
-}
 
 export function dayName(day: number): string {
   // the first of January 2023 was a Sunday

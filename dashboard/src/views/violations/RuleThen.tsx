@@ -4,7 +4,7 @@ import type { Explanation, Threshold } from "../../api/client.ts";
 import { Link } from "../../components/Link.tsx";
 import { dateAndTime } from "../../format/times.ts";
 import { t, type Key } from "../../text/index.ts";
-import { condition, valueText } from "../threshold-text.ts";
+import { condition, exactText, valueText } from "../threshold-text.ts";
 
 type Then = NonNullable<Explanation["threshold"]>;
 
@@ -43,7 +43,7 @@ function Version({ then }: { then: Then }) {
   return (
     <p>
       {rule.metric} {rule.device && <b>{rule.device}</b>} {condition(rule)}
-      {hasRecovery && `, ${t(back, { value: valueText(rule, recovery_value) })}`}
+      {hasRecovery && `, ${t(back, { value: exactText(rule, recovery_value) })}`}
       <small>
         {t("explain.version", { n: rule.version ?? 0 })}
         {then.changed_at && ` · ${dateAndTime(then.changed_at)}`}

@@ -11,6 +11,7 @@ import { dateAndTime, minute } from "../../format/times.ts";
 import { on } from "../../live/live.ts";
 import { useResource } from "../../state/resource.ts";
 import { t, type Key } from "../../text/index.ts";
+import { newSilenceLink, newThresholdLink } from "../links.ts";
 import { valueText } from "../threshold-text.ts";
 import { AcknowledgeForm, type Intent } from "./AcknowledgeForm.tsx";
 import { around, lasted, reasonText } from "./columns.tsx";
@@ -103,6 +104,10 @@ function Told({ explanation }: { explanation: Explanation }) {
         <Link href={around(violation, now)}>{t("explain.machineThen")}</Link>
         <Link href={`/violations?range=30d&machine_id=${violation.machine_id}`}>{t("explain.ofMachine")}</Link>
         <Link href={`/violations?range=30d&threshold_id=${violation.threshold_id}`}>{t("explain.ofRule")}</Link>
+        <Link href={newSilenceLink({ machineId: violation.machine_id, metric: violation.metric })}>{t("explain.silence")}</Link>
+        {violation.kind !== "pipeline" && (
+          <Link href={newThresholdLink({ metric: violation.metric, machineId: violation.machine_id, device: violation.device ?? null })}>{t("explain.ownRule")}</Link>
+        )}
       </p>
     </>
   );
