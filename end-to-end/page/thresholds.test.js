@@ -54,7 +54,7 @@ test("a threshold is made on the page, violated for real, and told by the stream
   await page.getByText("1 of 1 match now.").waitFor();
   // what is missing is told at its field
   await page.getByRole("button", { name: "Create" }).click();
-  await page.locator(".field.wrong", { hasText: "This is needed." }).waitFor();
+  await page.locator(".entry.wrong", { hasText: "This is needed." }).waitFor();
   const value = page.getByLabel("Value", { exact: true });
   await value.fill("-1");
   await page.getByText("= -1 %").waitFor();
@@ -98,7 +98,7 @@ test("the preview says what the API says, of the draft and of what is saved", as
   const page = await open(made, `${standalone.url}/thresholds/${id}`);
   const asked = [];
   page.on("request", (request) => request.url().endsWith("/backtest") && asked.push(JSON.parse(request.postData())));
-  const told = page.locator(".preview .told");
+  const told = page.locator(".preview .outcome");
   await until("the answer", async () => /violations on 3 of/.test(await told.innerText().catch(() => "")));
   const first = await standalone.call("POST", "/thresholds/backtest", asked.at(-1));
   assert.ok(first.count >= 15, `${first.count}`);
@@ -215,7 +215,7 @@ test("a silence is made on the page, its violation is marked, and it ends", asyn
   await nameOneself(page, "Jana");
   await page.getByText("1 of 1 match now.").waitFor();
   await page.getByRole("button", { name: "Create" }).click();
-  await until("two fields are missing", async () => (await page.locator(".field.wrong").count()) === 2);
+  await until("two fields are missing", async () => (await page.locator(".entry.wrong").count()) === 2);
   await page.getByRole("button", { name: "4 h", exact: true }).click();
   await page.getByLabel("Why").fill("kernel updates");
   await page.getByRole("button", { name: "Create" }).click();

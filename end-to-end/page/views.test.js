@@ -41,7 +41,7 @@ before(async () => {
     "violations-by-date": ["/violations?range=24h&metric=system.cpu.load_average.1m", ".bars i"],
     violation: [`/violations/${violation.id}`, ".violation-panel .steps li"],
     thresholds: ["/thresholds", ".rule-line"],
-    threshold: [`/thresholds/${rule.id}`, ".preview .told"],
+    threshold: [`/thresholds/${rule.id}`, ".preview .outcome"],
     newThreshold: [`/thresholds/new?metric=container.memory.utilization&machine_id=${container.id}`, "form"],
     silences: ["/silences", ".silence-line"],
     newSilence: [`/silences/new?host_id=db-02&metric=system.*`, "form"],

@@ -19,7 +19,7 @@ export interface Ties {
 export function Field({ title, hint, problem, className = "", children }: FieldProps & { children: (ties: Ties) => ReactNode }) {
   const id = useId();
   return (
-    <div className={`field ${problem ? "wrong" : ""} ${className}`}>
+    <div className={`entry ${problem ? "wrong" : ""} ${className}`}>
       <label htmlFor={id}>{title}</label>
       {children({ id, "aria-describedby": `${id}-said`, "aria-invalid": Boolean(problem) })}
       <div id={`${id}-said`} className="said">
@@ -61,7 +61,7 @@ interface ChoicesProps<T extends string> {
 export function Choices<T extends string>({ title, value, options, onChange, hint }: ChoicesProps<T>) {
   const name = useId();
   return (
-    <fieldset className="field choices">
+    <fieldset className="entry choices">
       <legend>{title}</legend>
       <div className="segments">
         {options.map(([option, text]) => (

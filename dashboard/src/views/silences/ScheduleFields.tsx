@@ -33,7 +33,7 @@ export function ScheduleFields({ draft, problems, onChange, nowAt, durationHint 
     <>
       <Choices title={t("silences.recurs")} value={draft.when} options={(["once", "weekly", "cron"] as const).map((name) => [name, t(`silences.when.${name}`)] as const)} onChange={(when) => onChange({ when })} />
       {draft.when === "weekly" && (
-        <fieldset className="field choices">
+        <fieldset className="entry choices">
           <legend>{t("silences.days")}</legend>
           <div className="segments">
             {WEEK.map((day) => (

@@ -21,7 +21,7 @@ export function LabelFields({ kinds, labels, problem, hint, onChange }: Props) {
   const put = (index: number, label: readonly [string, string]) => onChange(labels.map((other, place) => (place === index ? label : other)));
   const ties = (part: string) => ({ id: `${id}-${part}`, "aria-describedby": `${id}-said`, "aria-invalid": Boolean(problem) });
   return (
-    <fieldset className={`field labels ${problem ? "wrong" : ""}`}>
+    <fieldset className={`entry labels ${problem ? "wrong" : ""}`}>
       <legend>{t("field.labels")}</legend>
       {labels.map(([name, value], index) => (
         <div key={index} className="label-row">

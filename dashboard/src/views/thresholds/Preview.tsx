@@ -107,7 +107,7 @@ function Summary({ result, from, span, saved }: SummaryProps) {
   const words = { n: result.count, machines: result.machines, all: result.machines_in_scope, span: t(`preview.${span}`) };
   return (
     <div className="summary">
-      <p className="told" role="status">
+      <p className="outcome" role="status">
         {t(result.machines_in_scope === 0 ? "preview.nobody" : result.count === 0 ? "preview.never" : "preview.would", words)}
       </p>
       {saved && <p className="delta">{t("preview.compared", { before: saved.count, after: result.count })}</p>}

@@ -47,7 +47,7 @@ export function ThresholdForm({ draft, problems, isNew, nameOf, onChange }: Prop
           )}
         </Field>
       ) : (
-        <div className="field fixed" title={t("field.metric.fixed")}>
+        <div className="entry fixed" title={t("field.metric.fixed")}>
           <span>{t("violations.metric")}</span>
           <b>{draft.metric}</b>
           <small>{metric && `${metric.description} (${unitName(metric)})`}</small>
