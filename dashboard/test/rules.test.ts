@@ -5,7 +5,7 @@ import { catalog, unitOf } from "../src/state/catalog.ts";
 import { changes } from "../src/views/thresholds/changes.ts";
 import { steps } from "../src/views/thresholds/steps.ts";
 import { fieldOf } from "../src/state/saving.ts";
-import { bodyOf, draftOf, draftOfQuery, EMPTY, FOR_SECONDS_MAX, NOTE_CHARS, understood, WINDOW_SECONDS_MAX, WINDOW_SECONDS_MIN, type Draft } from "../src/views/thresholds/draft.ts";
+import { bodyOf, draftOf, draftOfQuery, EMPTY, FOR_SECONDS_MAX, NOTE_CHARS, onTopOf, understood, WINDOW_SECONDS_MAX, WINDOW_SECONDS_MIN, type Draft } from "../src/views/thresholds/draft.ts";
 import { arrange, choiceOf } from "../src/views/thresholds/order.ts";
 import { comparison, condition, recovery, scope } from "../src/views/threshold-text.ts";
 import { speakEnglish } from "./english.ts";
@@ -146,4 +146,11 @@ test("rules stand by metric, the more specific ones first, and filters narrow th
   expect(arrange(rules, choiceOf(new URLSearchParams()), ask).map(({ metric }) => metric)).toEqual(["container.cpu.usage", "hw.temperature", "system.cpu.utilization"]);
   expect(ids("")).toBe("5,7,6,3,2,4,1");
   expect([ids("severity=critical"), ids("kind=container"), ids("only=off"), ids("only=nothing"), ids("only=violating"), ids("only=own&q=cpu.utilization"), ids("q=ROLE db"), ids("only=nonsense")]).toEqual(["4", "5", "5", "6", "2", "3,2,4", "2", "5,7,6,3,2,4,1"]);
+});
+
+test("what one changed goes on top of what somebody else did", () => {
+  const base = draftOf(rule(), unitOf);
+  const theirs = { ...base, note: "theirs", value: "95 %", labels: [["rack", "a1"]] as const };
+  expect(onTopOf<Draft>(theirs, base, { ...base, value: "80 %", lasting: "5 min" })).toEqual({ ...theirs, value: "80 %", lasting: "5 min" });
+  expect(onTopOf<Draft>(theirs, base, base)).toEqual(theirs);
 });

@@ -15,6 +15,8 @@ const METRIC = "system.cpu.load_average.1m";
 const isLive = (page) => page.locator(".stream.live").waitFor();
 const choose = (page, group, name) => page.getByRole("group", { name: group, exact: true }).getByRole("radio", { name, exact: true }).check();
 const save = (page) => page.getByRole("button", { name: "Save" }).click();
+/** A tab behind another one is drawn once a second, and as slow to click. */
+const front = async (page) => (await page.bringToFront(), page);
 const nameOneself = async (page, name) => {
   await page.locator(".settings summary").click();
   await page.getByLabel("Your name").fill(name);
@@ -146,20 +148,22 @@ test("two who change the same rule see each other, and an old version comes back
   await list.locator(".rule-line").waitFor();
   await mine.getByLabel("Value", { exact: true }).fill("120");
   await other.getByLabel("Value", { exact: true }).fill("110");
+  await other.getByLabel("Note").fill("by Jana");
   await save(other);
   await other.getByText("Saved.").waitFor();
 
-  await list.getByRole("switch").click();
+  await (await front(list)).getByRole("switch").click();
   await list.locator(".conflict", { hasText: "Jana" }).getByText("Value: 100 → 110").waitFor();
   assert.deepEqual([(await standalone.get(`/thresholds/${id}`)).enabled, (await standalone.get(`/thresholds/${id}`)).version], [true, 2], "nothing was overwritten");
   await list.getByRole("button", { name: "Show theirs" }).click();
   await list.locator(".rule-line", { hasText: "above 110" }).waitFor();
 
-  await save(mine);
+  await save(await front(mine));
   await mine.locator(".conflict", { hasText: "Jana" }).getByText("Value: 100 → 110").waitFor();
   assert.equal(await mine.getByLabel("Value", { exact: true }).inputValue(), "120", "what was typed stays");
   assert.equal((await standalone.get(`/thresholds/${id}`)).value, 110);
   await mine.getByRole("button", { name: "Go on with mine" }).click();
+  await until("their note and my value", async () => (await mine.getByLabel("Note").inputValue()) === "by Jana" && (await mine.getByLabel("Value", { exact: true }).inputValue()) === "120");
   await save(mine);
   await mine.getByText("Saved.").waitFor();
   assert.deepEqual((await standalone.get(`/thresholds/${id}/versions`)).items.map(({ threshold }) => threshold.value), [120, 110, 100]);

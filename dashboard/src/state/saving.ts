@@ -32,7 +32,8 @@ export interface Saving {
   touch: () => void;
   /** Saves the form if it is complete; else goes to its first wrong field. */
   submit: (event: FormEvent, work: (() => Promise<void>) | null) => void;
-  attempt: (work: () => Promise<void>) => void;
+  /** Does something of which one wants to know whether it worked; `then` is what it is when it did. */
+  attempt: (work: () => Promise<void>, then?: "saved" | "idle") => void;
 }
 
 interface Form {
@@ -53,11 +54,11 @@ export function useSaving({ problems, fields, example = "", reload }: Form): Sav
   const texts: Record<string, string> = isAtField ? { [told.field as string]: told.text } : {};
   for (const [field, problem] of Object.entries(problems ?? {})) if (hasTried || !UNTRIED.includes(problem)) texts[field] = t(problem, { example });
 
-  const attempt = (work: () => Promise<void>) => {
+  const attempt = (work: () => Promise<void>, then: "saved" | "idle" = "saved") => {
     setState("saving");
     setFailure(null);
     work().then(
-      () => setState("saved"),
+      () => setState(then),
       (error: unknown) => {
         setState("idle");
         if (isConflict(error)) reload();

@@ -17,7 +17,7 @@ import { open } from "../../state/violations.ts";
 import { t } from "../../text/index.ts";
 import { condition, scope } from "../threshold-text.ts";
 import { Conflict, Since } from "./Conflict.tsx";
-import { bodyOf, exampleOf, type Draft } from "./draft.ts";
+import { bodyOf, draftOf, exampleOf, onTopOf, type Draft } from "./draft.ts";
 import { Preview } from "./Preview.tsx";
 import { ThresholdForm } from "./ThresholdForm.tsx";
 import { Versions } from "./Versions.tsx";
@@ -76,6 +76,14 @@ export function ThresholdEditor({ id, saved, rule, machineName: knownName, reloa
     });
   };
 
+  const keep = () =>
+    saving.attempt(async () => {
+      const versions = await api.thresholdVersions(id ?? "");
+      const known = versions.find(({ version }) => version === draft.version)?.threshold;
+      const base = known ? draftOf(known, unitOf) : saved;
+      edit({ ...onTopOf<Draft>(saved, base, draft), version: saved.version });
+    }, "idle");
+
   const nameOf = (machineId: string) => (machineId === rule?.scope.machine_id ? knownName : null) ?? machineName(draft.kind === "container" ? "container" : "host", machineId);
   const sentence = body && ({ ...body, id: "", version: 0 } as Threshold);
   return (
@@ -93,7 +101,7 @@ export function ThresholdEditor({ id, saved, rule, machineName: knownName, reloa
         <form className="panel" onSubmit={(event) => saving.submit(event, body && save)} noValidate aria-label={t("form.label")}>
           <ThresholdForm draft={draft} problems={saving.texts} isNew={id === null} nameOf={nameOf} onChange={change} />
           {isOutdated && (
-            <Conflict onTake={drop} onKeep={() => change({ version: rule.version })}>
+            <Conflict onTake={drop} onKeep={keep}>
               <Since id={rule.id} version={draft.version} />
             </Conflict>
           )}

@@ -169,6 +169,12 @@ export function draftOfQuery(query: URLSearchParams, unitOf: UnitOf, kindOf: (me
   };
 }
 
+/** What somebody changed of `base`, on top of what somebody else made of it: the fields that both changed are mine. */
+export function onTopOf<T extends object>(theirs: T, base: T, mine: T): T {
+  const changed = (Object.keys(mine) as (keyof T)[]).filter((field) => JSON.stringify(mine[field]) !== JSON.stringify(base[field]));
+  return { ...theirs, ...Object.fromEntries(changed.map((field) => [field, mine[field]])) };
+}
+
 /** How a value of this rule may be written. */
 export function exampleOf(draft: Draft, unitOf: UnitOf): string {
   const unit = unitOfValue(draft, unitOf);
