@@ -137,6 +137,40 @@ test("the preview says what the API says, of the draft and of what is saved", as
   await standalone.stop();
 });
 
+test("a preview waits for its turn, gives up what is out of date, and says when it takes too long", async () => {
+  const standalone = await Standalone.start();
+  const made = await context(browser);
+  const page = await made.newPage();
+  const problem = (route, status, detail) => route.fulfill({ status, contentType: "application/problem+json", body: JSON.stringify({ title: "x", status, detail }) });
+  const asked = [];
+  // the backend is busy twice, slow once, and at last takes too long for a week
+  await page.route("**/thresholds/backtest", async (route) => {
+    const { threshold, from, to } = route.request().postDataJSON();
+    asked.push(threshold.value);
+    if (asked.length <= 2) return problem(route, 503, "2 backtests are at work: try again");
+    if (threshold.value === 2) return; // never answered
+    if (threshold.value === 3 && Date.parse(to) - Date.parse(from) > 86_400_000) return problem(route, 422, "it takes longer than 25 s: ask for a shorter range or fewer machines");
+    return route.continue();
+  });
+  await page.goto(`${standalone.url}/thresholds/new?metric=${METRIC}&value=1`);
+  await page.getByText("Others are looking at history").waitFor();
+  const outcome = page.locator(".preview .outcome");
+  await outcome.waitFor();
+  assert.equal(asked.length, 3, "asked again until it was its turn");
+  const value = page.getByLabel("Value", { exact: true });
+  const aborted = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/backtest"));
+  await value.fill("2");
+  await until("the slow one", () => asked.at(-1) === 2);
+  await value.fill("3");
+  await aborted;
+  await page.getByText("it takes longer than 25 s").waitFor();
+  await page.getByRole("button", { name: "Try the last day" }).click();
+  await page.locator(".preview .outcome", { hasText: "last day" }).waitFor();
+  assert.equal(await page.getByText("it takes longer").count(), 0);
+  await made.close();
+  await standalone.stop();
+});
+
 test("two who change the same rule see each other, and an old version comes back", async () => {
   const standalone = await Standalone.start();
   const { id } = await standalone.call("POST", "/thresholds", rule({ value: 100 }));
