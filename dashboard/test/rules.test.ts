@@ -109,7 +109,7 @@ test("a rule is said in words, with its values as they are", () => {
   expect([change("above", 0.1), change("above", -0.1), change("below", -0.1), change("below", 0.1), change("above", 0), change("below", 0)]).toEqual([
     "rises by more than 10 % within 10 min", "falls by less than 10 % within 10 min", "falls by more than 10 % within 10 min", "rises by less than 10 % within 10 min", "rises by more than 0 % within 10 min", "falls by more than 0 % within 10 min",
   ]);
-  expect(comparison(rule({ condition: "time_until_full", window_seconds: 3_600, direction: "below", value: 14_400 }))).toBe("full in less than 4 h, going on as in the last 1 h");
+  expect(comparison(rule({ condition: "time_until_full", window_seconds: 3_600, direction: "below", value: 14_400 }))).toBe("full in less than 4 h (going on as in the last 1 h)");
   expect(scope(rule({ scope: { kind: "host", machine_id: null, labels: { rack: "a*" } } }))).toBe("hosts with rack=a*");
   expect([scope(rule({ scope: { kind: "host", machine_id: "7" } }), () => "db-1"), scope(rule({ scope: { kind: "host", machine_id: "7" } }))]).toEqual(["db-1", "machine 7"]);
 });

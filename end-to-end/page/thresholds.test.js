@@ -101,10 +101,10 @@ test("the preview says what the API says, of the draft and of what is saved", as
   const asked = [];
   page.on("request", (request) => request.url().endsWith("/backtest") && asked.push(JSON.parse(request.postData())));
   const told = page.locator(".preview .outcome");
-  await until("the answer", async () => /violations on 3 of/.test(await told.innerText().catch(() => "")));
+  await until("the answer", async () => /× on 3 of/.test(await told.innerText().catch(() => "")));
   const first = await standalone.call("POST", "/thresholds/backtest", asked.at(-1));
   assert.ok(first.count >= 15, `${first.count}`);
-  assert.ok((await told.innerText()).startsWith(`${first.count} violations on ${first.machines} of ${first.machines_in_scope}`));
+  assert.ok((await told.innerText()).startsWith(`Would have opened ${first.count}× on ${first.machines} of ${first.machines_in_scope}`));
   const machines = page.locator(".by-machine li");
   assert.deepEqual(await machines.locator(".number:not(.muted)").allInnerTexts(), first.by_machine.map((machine) => String(machine.count)));
   await page.locator(".preview .u-over").waitFor();
@@ -117,7 +117,7 @@ test("the preview says what the API says, of the draft and of what is saved", as
   const draft = asked.findLast((question) => question.threshold);
   assert.equal(draft.threshold.for_seconds, 870);
   const second = await standalone.call("POST", "/thresholds/backtest", draft);
-  assert.ok((await told.innerText()).startsWith(`${second.count} violations on ${second.machines} of`));
+  assert.ok((await told.innerText()).startsWith(`Would have opened ${second.count}× on ${second.machines} of`));
   await page.getByText(`as saved ${first.count} → as it stands here ${second.count}`).waitFor();
 
   // values are suggested of what is sealed, which takes the backend a moment
