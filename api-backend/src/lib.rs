@@ -65,6 +65,7 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: Shutdown) ->
     let ingest = Ingest::new(store.clone(), live.clone(), config.raw_retention_days);
     tasks.spawn("events", live::follow_events(store.clone(), live.clone(), newest, shutdown.clone()));
     tasks.spawn("values", live::follow_values(store.clone(), live.clone(), shutdown.clone()));
+    tasks.spawn("rules", live::follow_rules(store.clone(), live.clone(), shutdown.clone()));
     let silences = ingest.silences();
     tasks.spawn("absence", absence::watch(store.clone(), live.clone(), shutdown.clone()));
     tasks.spawn("silences", silence::ending::announce_after_silences(store.clone(), live.clone(), silences, shutdown.clone()));

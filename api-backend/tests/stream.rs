@@ -4,7 +4,7 @@
 
 mod support;
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use support::proxy::{Proxy, Way};
@@ -70,6 +70,42 @@ async fn another_backends_events_arrive_too_and_the_end_of_one_ends_its_streams(
         let (stopped, end) = tokio::join!(other.stop(), client.next());
         assert_eq!(((), None), (stopped, end));
         one.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn changed_rules_and_silences_are_told_whoever_changed_them() {
+    on_every_database(async |database| {
+        let (one, other) = (Backend::start(&database).await, Backend::start(&database).await);
+        let mut client = Client::open(&other, "?topics=rules", None).await;
+        client.next().await.unwrap();
+        let mut next = async || {
+            let message = client.next_event().await;
+            assert_eq!((message.event.as_deref(), message.id), (Some("rules"), None), "a state has no number");
+            let versions = message.data.unwrap();
+            (versions["thresholds"].as_i64().unwrap(), versions["silences"].as_i64().unwrap())
+        };
+        let begin = next().await;
+        let (status, rule) = one.call(Method::POST, "/thresholds", Some(&cpu_rule(0.5, 0.5, 0))).await;
+        assert_eq!(status, StatusCode::CREATED, "{rule}");
+        assert_eq!(next().await, (begin.0 + 1, begin.1));
+        // what changes neither is not told
+        toggle(&one, "a", now_ms() - 60_000, 1).await;
+        let silence = json!({"scope": {"host_id": "a"}, "ends_at": "2100-01-01T00:00:00Z", "comment": "disks"});
+        let (status, silence) = one.call(Method::POST, "/silences", Some(&silence)).await;
+        assert_eq!(status, StatusCode::CREATED, "{silence}");
+        assert_eq!(next().await, (begin.0 + 1, begin.1 + 1));
+        for path in [format!("/thresholds/{}", rule["id"].as_str().unwrap()), format!("/silences/{}", silence["id"].as_str().unwrap())] {
+            assert_eq!(one.call(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+            next().await;
+        }
+        // who comes later hears at once how they stand
+        let mut late = Client::open(&other, "?topics=rules", None).await;
+        let versions = late.next_event().await.data.unwrap();
+        assert_eq!(versions, json!({"thresholds": begin.0 + 2, "silences": begin.1 + 2}));
+        one.stop().await;
+        other.stop().await;
     })
     .await;
 }

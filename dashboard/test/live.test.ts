@@ -53,11 +53,11 @@ function member(hub: Hub, id: string, topics: Parameters<Hub["want"]>[1]["topics
 
 test("what pages want is asked for once", () => {
   const wants = merge([{ topics: ["hosts"], reportsOf: ["2"] }, { topics: ["hosts", "pipeline"], reportsOf: ["1", "2"] }]);
-  expect(wants).toEqual({ topics: ["clock", "hosts", "machines", "pipeline", "violations"], reportsOf: ["1", "2"] });
+  expect(wants).toEqual({ topics: ["clock", "hosts", "machines", "pipeline", "rules", "violations"], reportsOf: ["1", "2"] });
   expect(covers(wants, merge([{ topics: ["hosts"], reportsOf: ["1"] }]))).toBe(true);
   expect(covers(wants, merge([{ topics: ["containers"], reportsOf: [] }]))).toBe(false);
   expect(merge([{ topics: [], reportsOf: [...Array(40).keys()].map(String) }]).reportsOf.length).toBe(REPORTS_OF_MAX);
-  expect(streamUrl(wants, "7")).toBe("/api/v1/stream?topics=clock%2Chosts%2Cmachines%2Cpipeline%2Cviolations&reports_of=1%2C2&last_event_id=7");
+  expect(streamUrl(wants, "7")).toBe("/api/v1/stream?topics=clock%2Chosts%2Cmachines%2Cpipeline%2Crules%2Cviolations&reports_of=1%2C2&last_event_id=7");
 });
 
 test("all tabs share one stream, and each hears what it wants", async () => {

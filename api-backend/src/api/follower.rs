@@ -8,11 +8,12 @@ use axum::response::sse::Event as SseEvent;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::watch;
 use tokio::time::{Instant, Interval, interval_at};
 use tracing::debug;
 
 use super::{App, Problem};
-use crate::live::{MachineValues, NewestBriefs, PAGE, READ_TIMEOUT};
+use crate::live::{MachineValues, NewestBriefs, PAGE, READ_TIMEOUT, RuleVersions};
 use crate::store;
 use crate::store::counters::{Counter, read};
 use crate::store::events::{self, Event};
@@ -51,7 +52,7 @@ impl Drop for Place {
     }
 }
 
-const TOPICS: &str = "violations, machines, reports, hosts, containers, pipeline, clock";
+const TOPICS: &str = "violations, machines, reports, hosts, containers, rules, pipeline, clock";
 
 /// What a client wants to hear of.
 #[derive(Default)]
@@ -64,6 +65,8 @@ pub(super) struct Topics {
     pub(super) hosts: bool,
     /// One line of each container.
     pub(super) containers: bool,
+    /// Versions of thresholds and silences.
+    pub(super) rules: bool,
     /// What `GET /pipeline` answers.
     pub(super) pipeline: bool,
     /// The backend's time.
@@ -80,6 +83,7 @@ impl Topics {
                 "reports" => topics.reports = true,
                 "hosts" => topics.hosts = true,
                 "containers" => topics.containers = true,
+                "rules" => topics.rules = true,
                 "pipeline" => topics.pipeline = true,
                 "clock" => topics.clock = true,
                 other => return Err(Problem::bad_request(format!("topics: \"{other}\" is not one of {TOPICS}"))),
@@ -126,6 +130,7 @@ pub(super) struct Follower {
     /// Only for those who asked for them: as long as somebody follows, they are read every second.
     values: Option<Receiver<Arc<Vec<MachineValues>>>>,
     briefs: Option<Receiver<Arc<NewestBriefs>>>,
+    rules: Option<watch::Receiver<Option<RuleVersions>>>,
     marks: Interval,
     clock: Interval,
     pipeline: Interval,
@@ -149,6 +154,7 @@ impl Follower {
         let events = app.live.events();
         let values = (topics.reports || !reports_of.is_empty()).then(|| app.live.values());
         let briefs = (topics.hosts || topics.containers).then(|| app.live.briefs());
+        let rules = topics.rules.then(|| app.live.rules());
         let (position, is_lost) = start(&app, resume_after).await?;
         let mut pending = VecDeque::from([SseEvent::default().id(position.to_string()).retry(retry())]);
         if is_lost {
@@ -167,6 +173,7 @@ impl Follower {
             events,
             values,
             briefs,
+            rules,
             marks,
             clock: interval_at(Instant::now(), CLOCK),
             pipeline: interval_at(Instant::now(), PIPELINE),
@@ -222,6 +229,10 @@ impl Follower {
                 // newer ones follow
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => self.app.shutdown.requested().await,
+            },
+            versions = changed(&mut self.rules) => if let Some(versions) = versions {
+                let body = serde_json::to_string(&versions).expect("it is two numbers");
+                self.pending.push_back(SseEvent::default().event("rules").data(body));
             },
             _ = self.clock.tick(), if self.topics.clock => {
                 let body = json!({"at": rfc3339(now_ms())});
@@ -304,6 +315,13 @@ async fn next<T: Clone>(receiver: &mut Option<Receiver<T>>) -> Result<T, RecvErr
         Some(receiver) => receiver.recv().await,
         None => std::future::pending().await,
     }
+}
+
+/// Other versions than those that were sent last; never, where nothing is followed.
+async fn changed(receiver: &mut Option<watch::Receiver<Option<RuleVersions>>>) -> Option<RuleVersions> {
+    let Some(receiver) = receiver else { return std::future::pending().await };
+    receiver.changed().await.expect("the sender is the application's, which we hold");
+    *receiver.borrow_and_update()
 }
 
 fn report_event(values: &MachineValues) -> SseEvent {

@@ -28,7 +28,7 @@ const HEADERS: [(HeaderName, &str); 2] =
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamParams {
-    /// Of violations, machines, reports, hosts, containers, pipeline and clock, separated by commas; the first two without it.
+    /// Of violations, machines, reports, hosts, containers, rules, pipeline and clock, separated by commas; the first two without it.
     topics: Option<String>,
     /// Only violations, machines and reports of this one.
     machine_id: Option<String>,

@@ -4,19 +4,21 @@
 //! events that another backend appended reach the followers of this one.
 
 pub mod brief;
+mod rules;
 mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use service_runtime::Shutdown;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 use tracing::{debug, info, warn};
 
 use crate::store::counters::{self, Counter};
 use crate::store::events::{self, Event};
 use crate::store::{self, Result, Store};
 
+pub use rules::{RuleVersions, follow_rules};
 pub use values::{MachineValues, NewestBriefs, follow_values};
 
 /// Events kept for followers that are a little behind.
@@ -37,6 +39,7 @@ pub struct Live {
     events: broadcast::Sender<Arc<Event>>,
     values: broadcast::Sender<Arc<Vec<MachineValues>>>,
     briefs: broadcast::Sender<Arc<NewestBriefs>>,
+    rules: watch::Sender<Option<RuleVersions>>,
 }
 
 impl Default for Live {
@@ -46,6 +49,7 @@ impl Default for Live {
             events: broadcast::Sender::new(EVENTS_BUFFERED),
             values: broadcast::Sender::new(VALUES_BUFFERED),
             briefs: broadcast::Sender::new(VALUES_BUFFERED),
+            rules: watch::Sender::new(None),
         }
     }
 }
@@ -69,6 +73,13 @@ impl Live {
     /// One line of each of them, as often.
     pub fn briefs(&self) -> broadcast::Receiver<Arc<NewestBriefs>> {
         self.briefs.subscribe()
+    }
+
+    /// Versions of rules and silences: what is known of them first, then each change.
+    pub fn rules(&self) -> watch::Receiver<Option<RuleVersions>> {
+        let mut receiver = self.rules.subscribe();
+        receiver.mark_changed();
+        receiver
     }
 }
 

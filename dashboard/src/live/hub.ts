@@ -17,6 +17,7 @@ const EVENTS: Record<string, (wants: Wants, data: string) => boolean> = {
   "machine.down": () => true,
   "machine.rebooted": () => true,
   resync: () => true,
+  rules: () => true,
   clock: () => true,
   hosts: (wants) => wants.topics.includes("hosts"),
   containers: (wants) => wants.topics.includes("containers"),

@@ -1,6 +1,6 @@
 // What is asked of the stream. Pure: shared by pages and by whoever holds the connection for them.
 
-export type Topic = "violations" | "machines" | "hosts" | "containers" | "pipeline" | "clock";
+export type Topic = "violations" | "machines" | "hosts" | "containers" | "rules" | "pipeline" | "clock";
 
 export interface Wants {
   topics: readonly Topic[];
@@ -8,8 +8,8 @@ export interface Wants {
   reportsOf: readonly string[];
 }
 
-/** What every page needs, so that a page in the background still counts violations. */
-export const ALWAYS: readonly Topic[] = ["violations", "machines", "clock"];
+/** What every page needs, so that a page in the background still counts violations and knows what is silenced. */
+export const ALWAYS: readonly Topic[] = ["violations", "machines", "rules", "clock"];
 /** As many as the backend takes. */
 export const REPORTS_OF_MAX = 32;
 

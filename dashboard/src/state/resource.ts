@@ -11,8 +11,11 @@ export interface Resource<T> {
   reload: () => void;
 }
 
+/** Calls when something was changed elsewhere, until the answer is called. */
+type OnChange = (listener: () => void) => () => void;
+
 /** `key` names what is read: another key begins anew, the same key read again keeps what is there. */
-export function useResource<T>(key: string, load: (signal: AbortSignal) => Promise<T>): Resource<T> {
+export function useResource<T>(key: string, load: (signal: AbortSignal) => Promise<T>, onChange?: OnChange): Resource<T> {
   const [found, setFound] = useState<{ key: string; data: T | null; error: string | null; loading: boolean }>({ key, data: null, error: null, loading: true });
   const latest = useRef(load);
   const abort = useRef<AbortController | null>(null);
@@ -44,11 +47,13 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
       read();
     });
     if (isFirst) read();
+    const endOfChanges = onChange?.(read);
     return () => {
       end();
+      endOfChanges?.();
       abort.current?.abort();
     };
-  }, [read]);
+  }, [read, onChange]);
   const isOther = found.key !== key;
   return { data: isOther ? null : found.data, error: isOther ? null : found.error, loading: isOther || found.loading, reload };
 }

@@ -1,4 +1,4 @@
-// Silences, and what they are about now: read when the stream is there, after changes made here, and whenever one begins or ends.
+// Silences, and what they are about now: read when the stream is there, after changes, and whenever one begins or ends.
 
 import { api, type Kind, type Silence } from "../api/client.ts";
 import { now, onLive } from "../live/live.ts";
@@ -6,6 +6,7 @@ import { fleets, type Row } from "./fleet.ts";
 import { fits } from "./machines.ts";
 import { reasonOf } from "./saving.ts";
 import { Store } from "./store.ts";
+import { onSilences } from "./versions.ts";
 import { reload as reloadViolations } from "./violations.ts";
 
 export interface Known {
@@ -56,6 +57,7 @@ export function reload(): void {
 
 export function start(): void {
   onLive(() => void load());
+  onSilences((isFirst) => (isFirst ? void load() : reload()));
 }
 
 /** Why a machine is being worked on, if it is. */

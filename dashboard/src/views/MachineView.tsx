@@ -15,6 +15,7 @@ import { machinePath, useQuery } from "../router.ts";
 import { FleetStore, type Report } from "../state/fleet.ts";
 import { useResource } from "../state/resource.ts";
 import { coalesced, useStore } from "../state/store.ts";
+import { onThresholds } from "../state/versions.ts";
 import { open } from "../state/violations.ts";
 import { t } from "../text/index.ts";
 import { CHARTS } from "./chart-list.ts";
@@ -38,7 +39,7 @@ export function MachineView({ kind, id }: { kind: Kind; id: string }) {
   const scroller = useCallback(() => main.current, []);
   const resource = useResource(id, (signal) => readMachine(id, signal));
   const machine = useLiveMachine(resource.data, id);
-  const rules = useResource(`${id} rules`, (signal) => api.inForce(id, signal));
+  const rules = useResource(`${id} rules`, (signal) => api.inForce(id, signal), onThresholds);
   const [query] = useQuery();
   const range = rangeOf(query);
   const violations = useResource(`${id} ${key(range)} violations`, async (signal) => {

@@ -12,6 +12,7 @@ import { forget, useDraft } from "../../state/drafts.ts";
 import { useResource } from "../../state/resource.ts";
 import { useSaving } from "../../state/saving.ts";
 import { reload as reloadSilences } from "../../state/silences.ts";
+import { onSilences } from "../../state/versions.ts";
 import { t } from "../../text/index.ts";
 import { Conflict } from "../thresholds/Conflict.tsx";
 import { bodyOf, draftOf, draftOfQuery, type Draft } from "./draft.ts";
@@ -21,7 +22,7 @@ import { scopeOf } from "./SilencesView.tsx";
 export function SilenceView({ id }: { id: string }) {
   const [query] = useQuery();
   const isNew = id === "new";
-  const resource = useResource(`silence ${id}`, async (signal) => (isNew ? null : read(id, signal)));
+  const resource = useResource(`silence ${id}`, async (signal) => (isNew ? null : read(id, signal)), onSilences);
   const known = resource.data === "unknown" ? null : resource.data;
   const asked = query.toString();
   const saved = useMemo(() => (known ? draftOf(known, zone()) : draftOfQuery(new URLSearchParams(asked), zone())), [known, asked]);

@@ -9,6 +9,7 @@ import { useQuery } from "../../router.ts";
 import { catalog, unitOf } from "../../state/catalog.ts";
 import { useResource } from "../../state/resource.ts";
 import { useStore } from "../../state/store.ts";
+import { onThresholds } from "../../state/versions.ts";
 import { t } from "../../text/index.ts";
 import { machineNameOf } from "./steps.ts";
 import { draftOf, draftOfQuery } from "./draft.ts";
@@ -71,7 +72,7 @@ async function read(id: string, signal: AbortSignal): Promise<Found> {
 
 function KnownThreshold({ id }: { id: string }) {
   const hasUnits = useCatalog();
-  const resource = useResource(`threshold ${id}`, (signal) => read(id, signal));
+  const resource = useResource(`threshold ${id}`, (signal) => read(id, signal), onThresholds);
   const rule = resource.data?.rule ?? null;
   const saved = useMemo(() => rule && { version: rule.version, ...draftOf(rule, unitOf) }, [rule]);
   if (rule && saved && hasUnits) {

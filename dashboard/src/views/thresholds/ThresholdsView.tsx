@@ -12,6 +12,7 @@ import { catalog } from "../../state/catalog.ts";
 import { useResource } from "../../state/resource.ts";
 import { isConflict, reasonOf } from "../../state/saving.ts";
 import { useStore } from "../../state/store.ts";
+import { onThresholds } from "../../state/versions.ts";
 import { open } from "../../state/violations.ts";
 import { t } from "../../text/index.ts";
 import { newThresholdLink } from "../links.ts";
@@ -24,7 +25,7 @@ import { RulesToolbar } from "./RulesToolbar.tsx";
 const KINDS = ["host", "container", "pipeline"] as const;
 
 export function ThresholdsView() {
-  const resource = useResource("thresholds", (signal) => api.thresholds(signal));
+  const resource = useResource("thresholds", (signal) => api.thresholds(signal), onThresholds);
   const rules = useMemo(() => resource.data ?? [], [resource.data]);
   const { all } = useStore(open);
   const counts = useMemo(() => {

@@ -5,6 +5,7 @@ import { useState, type ReactNode } from "react";
 import { api } from "../../api/client.ts";
 import { navigate, useQuery } from "../../router.ts";
 import { useResource } from "../../state/resource.ts";
+import { onThresholds } from "../../state/versions.ts";
 import { t, type Key } from "../../text/index.ts";
 import { FilterForm } from "./FilterForm.tsx";
 import { condition } from "../threshold-text.ts";
@@ -93,7 +94,7 @@ function MachineName({ id }: { id: string }) {
 }
 
 function RuleName({ id }: { id: string }) {
-  const rules = useResource("thresholds", (signal) => api.thresholds(signal));
+  const rules = useResource("thresholds", (signal) => api.thresholds(signal), onThresholds);
   const rule = rules.data?.find((one) => one.id === id);
   return <>{rule ? `${rule.metric} ${condition(rule)}` : `#${id}`}</>;
 }

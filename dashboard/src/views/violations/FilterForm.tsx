@@ -7,6 +7,7 @@ import { Picker, type Option } from "../../components/Picker.tsx";
 import { catalog } from "../../state/catalog.ts";
 import { useResource } from "../../state/resource.ts";
 import { useStore } from "../../state/store.ts";
+import { onThresholds } from "../../state/versions.ts";
 import { t, type Key } from "../../text/index.ts";
 import { condition } from "../threshold-text.ts";
 import { KINDS, STATES, toggled, withValue, type Filters, type ListName } from "./filters.ts";
@@ -22,7 +23,7 @@ interface Props {
 
 export function FilterForm({ filters, change, hasState }: Props) {
   const names = [...useStore(catalog).keys()];
-  const rules = useResource("thresholds", (signal) => api.thresholds(signal));
+  const rules = useResource("thresholds", (signal) => api.thresholds(signal), onThresholds);
   const add = (name: ListName) => (value: string) => change(withValue(filters, name, value));
   const find = (kind: string | undefined) => async (q: string, signal: AbortSignal): Promise<Option[]> => {
     const { items } = await api.machines({ q: q || undefined, kind, limit: PROPOSED }, signal);
