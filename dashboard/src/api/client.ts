@@ -110,6 +110,8 @@ export const api = {
     return ask(client.GET("/series", { params: { query } }));
   },
   events: (query: NonNullable<paths["/events"]["get"]["parameters"]["query"]>, signal?: AbortSignal) => ask(client.GET("/events", { params: { query }, signal })),
+  /** A value now of each machine, or of each device of one; 1,000 at most. */
+  top: (metric: string, signal?: AbortSignal) => ask(client.GET("/top", { params: { query: { metric, limit: 1_000 } }, signal })),
   pipeline: (signal?: AbortSignal) => ask(client.GET("/pipeline", { signal })),
   violations: (query: ViolationQuery, signal?: AbortSignal) => ask(client.GET("/violations", { params: { query }, signal })),
   violationCounts: async <By extends keyof CountsBy>(by: By, query: CountsQuery, signal?: AbortSignal) =>

@@ -27,6 +27,8 @@ interface Props {
 const STACK = ["critical", "warning", "info"] as const;
 /** Days that have a label below. */
 const LABELS = 7;
+/** Width of the longest of them. */
+const LABEL_PX = 54;
 
 export function DayBars({ items, chosen, label, onChoose }: Props) {
   const id = useId();
@@ -111,7 +113,7 @@ export function DayBars({ items, chosen, label, onChoose }: Props) {
         </div>
       </div>
       <div className="days" aria-hidden="true">
-        {items.map((item, index) => index % stride === 0 && index <= items.length - stride * 0.6 && <span key={item.day} style={{ left: `${(index / items.length) * 100}%` }}>{calendarDay(item.day, "short")}</span>)}
+        {items.map((item, index) => index % stride === 0 && index <= items.length - stride * 0.6 && <span key={item.day} style={{ left: `min(${(index / items.length) * 100}%, 100% - ${LABEL_PX}px)` }}>{calendarDay(item.day, "short")}</span>)}
       </div>
       <table className="visually-hidden">
         <caption>{label}</caption>

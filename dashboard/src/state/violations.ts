@@ -4,8 +4,10 @@ import { api, type Severity, type Violation } from "../api/client.ts";
 import { on, onLive } from "../live/live.ts";
 import { Store } from "./store.ts";
 
-/** Pages that are read at most: 10,000 open violations say the same as more. */
-const PAGES = 10;
+/** Open violations that are held at most: the newest ones. The list says so when there are more. */
+export const OPEN_MAX = 10_000;
+/** As many as the backend tells at once. */
+const PAGE = 1_000;
 /** What happens within it is shown at once: when a rack falls silent, events come by the hundred. Not by frames, since hidden pages count, too. */
 const TOGETHER_MS = 100;
 
@@ -14,9 +16,11 @@ export interface Open {
   byMachine: ReadonlyMap<string, readonly Violation[]>;
   /** Of those that nobody silenced. */
   counts: Record<Severity, number>;
+  /** There were more than `OPEN_MAX` when they were read. */
+  isCut: boolean;
 }
 
-const NOTHING: Open = { all: new Map(), byMachine: new Map(), counts: { critical: 0, warning: 0, info: 0 } };
+const NOTHING: Open = { isCut: false, all: new Map(), byMachine: new Map(), counts: { critical: 0, warning: 0, info: 0 } };
 
 export const open = new Store<Open>(NOTHING);
 /** The newest that opened while the page was there, for the notice. */
@@ -27,6 +31,7 @@ export const isRead = new Store(false);
 export const failure = new Store<string | null>(null);
 
 let all = new Map<string, Violation>();
+let isCut = false;
 /** What happened while the list is read: newer than what is read. */
 let meanwhile: Map<string, Violation> | null = null;
 let publishing: ReturnType<typeof setTimeout> | undefined;
@@ -40,7 +45,7 @@ function index(all: Map<string, Violation>): Open {
     if (of) of.push(violation);
     else byMachine.set(violation.machine_id, [violation]);
   }
-  return { all, byMachine, counts };
+  return { all, byMachine, counts, isCut };
 }
 
 function publish(): void {
@@ -88,12 +93,12 @@ async function load(): Promise<void> {
   const read = new Map<string, Violation>();
   meanwhile = new Map();
   let cursor: string | undefined;
-  for (let page = 0; page < PAGES; page++) {
-    const answer = await api.violations({ state: "open", limit: 1_000, cursor });
+  do {
+    const answer = await api.violations({ state: "open", limit: PAGE, cursor });
     for (const violation of answer.items) read.set(violation.id, violation);
-    if (!answer.next_cursor) break;
-    cursor = answer.next_cursor;
-  }
+    cursor = answer.next_cursor ?? undefined;
+  } while (cursor && read.size < OPEN_MAX);
+  isCut = cursor !== undefined;
   for (const [id, violation] of meanwhile) {
     if (violation.closed_at) read.delete(id);
     else read.set(id, violation);

@@ -42,6 +42,7 @@ export const enRules = {
   "field.metric.hint": "One of the catalog, or one of your own.",
   "field.metric.fixed": "Metric, condition and direction of a threshold stay as they are.",
   "field.device": "Device",
+  "field.device.hosts": "hosts: {n}",
   "field.device.hint": "Empty: every one. * and ? stand for any characters, for one.",
   "field.labels": "With all of these labels",
   "field.label": "Label",

@@ -3,6 +3,7 @@
 export const enViolations = {
   "violations.open": "Open now",
   "violations.open.none": "Nothing is violated.",
+  "violations.open.cut": "There are more: these are the {n} that opened last. The history by date has all.",
   "violations.open.noneFits": "No open violation matches.",
   "violations.byDate": "By date",
   "violations.history": "Violations of this time",

@@ -44,6 +44,7 @@ export const koRules: Record<keyof typeof enRules, string> = {
   "field.metric.hint": "카탈로그에 있는 지표, 또는 직접 만든 지표.",
   "field.metric.fixed": "지표, 조건, 방향은 바꿀 수 없습니다.",
   "field.device": "장치",
+  "field.device.hosts": "호스트 {n}대",
   "field.device.hint": "비우면 모든 장치. *는 여러 글자, ?는 한 글자를 대신합니다.",
   "field.labels": "다음 라벨을 모두 가진 것",
   "field.label": "라벨",

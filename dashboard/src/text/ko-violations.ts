@@ -5,6 +5,7 @@ import type { enViolations } from "./en-violations.ts";
 export const koViolations: Record<keyof typeof enViolations, string> = {
   "violations.open": "현재 위반",
   "violations.open.none": "위반이 없습니다.",
+  "violations.open.cut": "이보다 더 있습니다. 가장 최근에 열린 {n}건만 보여 줍니다. 날짜별 기록에는 모두 있습니다.",
   "violations.open.noneFits": "조건에 맞는 현재 위반이 없습니다.",
   "violations.byDate": "날짜별",
   "violations.history": "이 기간의 위반",

@@ -8,6 +8,7 @@ import { useStore } from "../../state/store.ts";
 import { t } from "../../text/index.ts";
 import { metricOptions } from "../metric-options.ts";
 import type { NameOf } from "../threshold-text.ts";
+import { DeviceField } from "./DeviceField.tsx";
 import { exampleOf, understood, understoodDuration, type Draft } from "./draft.ts";
 import { SEVERITIES } from "./order.ts";
 import { ScopeFields } from "./ScopeFields.tsx";
@@ -56,7 +57,7 @@ export function ThresholdForm({ draft, problems, isNew, nameOf, onChange }: Prop
           </p>
         </div>
       )}
-      {hasDevices && <TextField title={t("field.device")} hint={t("field.device.hint")} problem={problems.device} value={draft.device} placeholder={t("violations.all")} onChange={(device) => onChange({ device })} />}
+      {hasDevices && <DeviceField metric={draft.metric} device={draft.device} problem={problems.device} onChange={(device) => onChange({ device })} />}
       <ScopeFields draft={draft} problems={problems} isKindKnown={metric !== undefined || draft.kind === "pipeline"} nameOf={nameOf} onChange={onChange} />
       <Choices title={t("field.effect")} value={draft.effect} options={(["open", "none"] as const).map((name) => [name, t(`effect.${name}`)] as const)} hint={opens ? null : t("field.effect.hint")} onChange={(effect) => onChange({ effect })} />
       {isNew && (

@@ -9,7 +9,7 @@ import { on } from "../../live/live.ts";
 import { useQuery } from "../../router.ts";
 import { useResource } from "../../state/resource.ts";
 import { coalesced, useStore } from "../../state/store.ts";
-import { failure, isRead, open, reload } from "../../state/violations.ts";
+import { failure, isRead, OPEN_MAX, open, reload } from "../../state/violations.ts";
 import { t, type Key } from "../../text/index.ts";
 import { FilterBar, useFilters } from "./FilterBar.tsx";
 import { ViolationList } from "./ViolationList.tsx";
@@ -22,7 +22,7 @@ const LABELLED_MS = 2_000;
 const NOBODY: ReadonlySet<string> = new Set();
 
 export function OpenTab({ scroller }: { scroller: () => HTMLElement | null }) {
-  const { all } = useStore(open);
+  const { all, isCut } = useStore(open);
   const isThere = useStore(isRead);
   const failed = useStore(failure);
   const [query, change] = useQuery();
@@ -90,6 +90,7 @@ export function OpenTab({ scroller }: { scroller: () => HTMLElement | null }) {
         </p>
       )}
       <PanelBody resource={{ data: isThere ? true : null, error: failed, loading: !isThere, reload: () => void reload() }} isEmpty={lines.length === 0 && !isNarrowed} empty={t("violations.open.none")}>
+        {isCut && <p className="muted">{t("violations.open.cut", { n: OPEN_MAX.toLocaleString() })}</p>}
         <div {...held.handlers}>
           <p className="newer" role="status">
             {more > 0 && <button onClick={() => setKept({ key, lines: arranged })}>{t("violations.newer", { n: more })}</button>}

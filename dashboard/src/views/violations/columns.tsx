@@ -77,7 +77,7 @@ function standing({ violation, isGone }: Shown): ReactNode {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { id: "severity", title: "violations.severity", width: "72px", rank: 1, render: ({ violation }) => <SeverityMark severity={violation.severity} /> },
+  { id: "severity", title: "violations.severity", width: "84px", rank: 1, render: ({ violation }) => <SeverityMark severity={violation.severity} /> },
   {
     id: "machine",
     title: "violations.machine",
