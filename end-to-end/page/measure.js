@@ -1,6 +1,6 @@
 // How much the page asks of a browser: 1,000 hosts with 20 containers each, every one of them new every two seconds. A stand-in plays the
 // backend, so that the figures are the page's alone. Of the violations that are open ten a second close and ten others open.
-//   node measure.js [SECONDS]    needs dashboard/dist; HOSTS, CONTAINERS and VIOLATIONS change the fleet
+//   node measure.js [SECONDS [VIEW…]]    needs dashboard/dist; HOSTS, CONTAINERS and VIOLATIONS change the fleet
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -14,6 +14,21 @@ const HOSTS = Number(process.env.HOSTS ?? 1_000);
 const CONTAINERS = Number(process.env.CONTAINERS ?? 20);
 const VIOLATIONS = Number(process.env.VIOLATIONS ?? 5_000);
 const SECONDS = Number(process.argv[2] ?? 60);
+/** How often the heap is looked at, after a collection. */
+const LOOK_SECONDS = 60;
+const VIEWS = {
+  fleet: ["/"],
+  containers: ["/containers?sort=-cpu"],
+  phone: ["/?sort=-cpu", PHONE],
+  violations: ["/violations"],
+  "violations-by-host": ["/violations?group=host"],
+};
+const ASKED = process.argv.length > 3 ? process.argv.slice(3) : Object.keys(VIEWS);
+const unknown = ASKED.filter((name) => !VIEWS[name]);
+if (unknown.length > 0 || !(SECONDS > 0)) {
+  console.error(`usage: node measure.js [SECONDS [VIEW…]]; views: ${Object.keys(VIEWS).join(", ")}`);
+  process.exit(2);
+}
 const KINDS = { ".js": "text/javascript", ".css": "text/css", ".html": "text/html" };
 const VALUES = {
   host: ["system.cpu.utilization", "system.cpu.load_average.1m", "system.memory.utilization", "system.filesystem.utilization", "mountpoint", "system.disk.utilization", "system.network.receive", "system.network.transmit", "hw.temperature", "system.uptime"],
@@ -115,7 +130,8 @@ const server = createServer(answer);
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
 const base = `http://127.0.0.1:${server.address().port}`;
 const browser = await launch();
-for (const [name, path, viewport] of [["fleet", "/", undefined], ["containers", "/containers?sort=-cpu", undefined], ["fleet, phone", "/?sort=-cpu", PHONE], ["violations", "/violations", undefined], ["violations by host", "/violations?group=host", undefined]]) {
+for (const name of ASKED) {
+  const [path, viewport] = VIEWS[name];
   const made = await context(browser, viewport ? { viewport } : {});
   const page = await open(made, `${base}${path}`);
   const session = await made.newCDPSession(page);
@@ -129,21 +145,25 @@ for (const [name, path, viewport] of [["fleet", "/", undefined], ["containers", 
   const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0);
   const rows = await page.evaluate(() => performance.now());
   await page.waitForTimeout(5_000);
-  const [before, heapBefore] = [await figures(), await heap()];
+  const heaps = [await heap()];
+  const before = await figures();
   await page.evaluate(() => {
     window.longTasks = [];
     new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
   });
   const begun = Date.now();
-  await page.waitForTimeout(SECONDS * 1_000);
-  const [end, heapAfter] = [await figures(), await heap()];
+  for (let left = SECONDS; left > 0; left -= LOOK_SECONDS) {
+    await page.waitForTimeout(Math.min(left, LOOK_SECONDS) * 1_000);
+    heaps.push(await heap());
+  }
+  const end = await figures();
   const seconds = (Date.now() - begun) / 1_000;
   const tasks = await page.evaluate(() => window.longTasks);
   const busy = ((end.TaskDuration - before.TaskDuration) / seconds) * 100;
   console.log(JSON.stringify({
     view: name, rows: name === "containers" ? containers.length : name.startsWith("violations") ? VIOLATIONS : hosts.length, first_paint_ms: Math.round(paint), first_rows_ms: Math.round(rows), seconds: Math.round(seconds),
     main_thread_busy_percent: Number(busy.toFixed(1)), long_tasks: tasks.length, longest_task_ms: Math.round(Math.max(0, ...tasks)),
-    heap_mib_before: Number(heapBefore.toFixed(1)), heap_mib_after: Number(heapAfter.toFixed(1)), elements: await page.locator("*").count(), faults: made.faults,
+    heap_mib: heaps.map((size) => Number(size.toFixed(1))), elements: await page.locator("*").count(), faults: made.faults,
   }));
   await made.close();
 }
