@@ -1,8 +1,12 @@
 // A browser with pages that collect what goes wrong in them.
 
+import { writeFileSync } from "node:fs";
+
 import { chromium } from "playwright-core";
 
-const SCREENSHOTS = process.env.SCREENSHOTS;
+const { SCREENSHOTS, README_PICTURES } = process.env;
+/** Of a picture in the tree: letters stay sharp. */
+const WEBP_QUALITY = 80;
 export const DESKTOP = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };
 
@@ -28,4 +32,14 @@ export async function open(made, url) {
 
 export async function picture(page, name) {
   if (SCREENSHOTS) await page.screenshot({ path: `${SCREENSHOTS}/${name}.png` });
+}
+
+/** One of the pictures that the README shows. */
+export async function smallPicture(page, name) {
+  const folder = README_PICTURES ?? SCREENSHOTS;
+  if (!folder) return;
+  const session = await page.context().newCDPSession(page);
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: WEBP_QUALITY });
+  writeFileSync(`${folder}/${name}.webp`, Buffer.from(data, "base64"));
+  await session.detach();
 }

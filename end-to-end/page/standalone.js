@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const TARGET = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
+/** One of the workspace's programs. */
+export const program = (name) => join(TARGET, "debug", name);
 const DEADLINE_MS = 30_000;
 
 export function freePort() {
@@ -37,7 +39,7 @@ export class Standalone {
     standalone.token = settings.API_TOKEN;
     standalone.adminAddress = settings.ADMIN_LISTEN_ADDR;
     const log = openSync(join(folder, "log"), "a");
-    standalone.process = spawn(join(TARGET, "debug/standalone"), [], {
+    standalone.process = spawn(program("standalone"), [], {
       cwd: folder,
       env: { LISTEN_ADDR: `127.0.0.1:${standalone.port}`, ADMIN_LISTEN_ADDR: "off", COLLECT_INTERVAL_MS: "500", TZ: "UTC", ...settings },
       stdio: ["ignore", log, log],

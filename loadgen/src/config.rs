@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use service_runtime::config::{SecretError, parse_token};
 use service_runtime::kafka::KafkaConfig;
 use service_runtime::{AdminListener, ConfigError, ServiceConfig};
-use wire_model::limits::{BATCH_INFLATED_BYTES, CONTAINERS, INTERVAL_MS_MAX, INTERVAL_MS_MIN};
+use wire_model::limits::{BATCH_INFLATED_BYTES, CONTAINERS, INTERVAL_MS_MAX, INTERVAL_MS_MIN, NAME_CHARS};
 
 const OTHERS: &str = "loadgen record --help: makes a recording of what a real collector reported.\n\
     loadgen ledger check --help and loadgen ledger record --help: whether what was played is stored.";
@@ -32,6 +32,9 @@ pub struct Config {
     /// Hosts to play: `loadgen-0001`, `loadgen-0002`, …
     #[arg(long, env = "LOADGEN_HOSTS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=HOSTS))]
     pub hosts: u32,
+    /// What the first hosts are called instead, separated by commas; their ids stay
+    #[arg(long, env = "LOADGEN_HOST_NAMES", value_delimiter = ',', value_parser = parse_name)]
+    pub host_names: Vec<String>,
     /// Containers on each host; of a recording the busiest ones [default: 10, or all of the recording]
     #[arg(long, env = "LOADGEN_CONTAINERS", value_parser = clap::value_parser!(u32).range(0..=CONTAINERS as i64))]
     pub containers: Option<u32>,
@@ -101,6 +104,11 @@ impl Config {
         now_ms - self.backfill_hours.map_or(0, |hours| i64::from(hours) * MS_PER_HOUR)
     }
 
+    /// What a host is called, counted from 1.
+    pub(crate) fn name_of(&self, number: u32, id: &str) -> String {
+        self.host_names.get(number as usize - 1).map_or_else(|| id.to_owned(), String::clone)
+    }
+
     /// On each host of a generated fleet.
     pub(crate) fn generated_containers(&self) -> u32 {
         self.containers.unwrap_or(GENERATED_CONTAINERS)
@@ -110,6 +118,14 @@ impl Config {
 fn parse_share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("\"{text}\" is not a share from 0 to 1"))
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let is_name = (1..=NAME_CHARS).contains(&text.len()) && text.chars().all(is_plain);
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("\"{text}\" is not a name of 1 to {NAME_CHARS} of A-Z, a-z, 0-9, -, . and _"))
 }
 
 fn parse_ppm(text: &str) -> Result<f64, String> {

@@ -29,11 +29,11 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(number: u32, config: &Config, started_at_ms: i64, mut rng: Rng) -> Host {
-        let name = format!("loadgen-{number:04}");
+        let id = format!("loadgen-{number:04}");
         let labels = [("rack".to_owned(), format!("r{}", number % RACKS + 1))];
         let info = HostInfo {
-            id: name.clone(),
-            name,
+            name: config.name_of(number, &id),
+            id,
             labels: labels.into(),
             os: Some("Debian GNU/Linux 13 (trixie)".to_owned()),
             kernel: Some("6.12.0-loadgen".to_owned()),

@@ -8,6 +8,7 @@ use loadgen::recording::{RecordConfig, Recording, record};
 use loadgen::{Config, Fleet};
 use service_runtime::Shutdown;
 use wire_model::HostReport;
+use wire_model::limits::NAME_CHARS;
 
 const START: i64 = 1_795_184_000_000;
 
@@ -58,6 +59,28 @@ async fn a_recorded_host_is_played_by_many() {
     }
     let recorded: Vec<_> = recording.reports.iter().map(|report| report.metrics["system.cpu.utilization"]).collect();
     assert_eq!(cpu, recorded, "the first host plays what was recorded, as it was");
+}
+
+#[tokio::test]
+async fn hosts_may_have_names_and_keep_their_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, file) = (folder.path().join("journal"), folder.path().join("recording"));
+    write_journal(&journal, 1);
+    make(&journal, &file, &[]).await.unwrap();
+    for source in [format!("--recording={}", file.display()), "--seed=7".to_owned()] {
+        let flags = ["--hosts=3".to_owned(), "--containers=1".to_owned(), "--host-names=db-01,web-01".to_owned(), source];
+        let mut fleet = Fleet::new(&config(&flags), START, START).unwrap();
+        let mut host = || HostReport::decode(&fleet.next_message(START).bytes, START).unwrap().host;
+        let names: Vec<_> = (0..3).map(|_| host()).map(|host| (host.id, host.name)).collect();
+        let expected = [("loadgen-0001", "db-01"), ("loadgen-0002", "web-01"), ("loadgen-0003", "loadgen-0003")];
+        assert_eq!(names, expected.map(|(id, name)| (id.to_owned(), name.to_owned())));
+    }
+    for (name, is_name) in
+        [("a".repeat(NAME_CHARS), true), ("a".repeat(NAME_CHARS + 1), false), ("a,".to_owned(), false), ("a\"".to_owned(), false)]
+    {
+        let flags = ["--bootstrap-server=127.0.0.1:1".to_owned(), format!("--host-names={name}")];
+        assert_eq!(service_runtime::config::read_with::<Config>(&flags).is_ok(), is_name, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub(crate) struct Cast {
 
 struct Host {
     id: String,
+    name: String,
     /// Of the next report in the recording.
     position: usize,
     seq: u64,
@@ -50,15 +51,14 @@ impl Cast {
             });
             templates.collect::<anyhow::Result<Vec<_>>>()
         });
-        let host = |number: usize| Host {
-            id: format!("loadgen-{number:04}"),
-            position: (number - 1) * reports.len() / config.hosts as usize,
-            seq: 0,
-            at: 0,
+        let host = |number: u32| {
+            let id = format!("loadgen-{number:04}");
+            let position = (number - 1) as usize * reports.len() / config.hosts as usize;
+            Host { name: config.name_of(number, &id), id, position, seq: 0, at: 0 }
         };
         Ok(Cast {
             sizes: sizes.collect::<anyhow::Result<_>>()?,
-            hosts: (1..=config.hosts as usize).map(host).collect(),
+            hosts: (1..=config.hosts).map(host).collect(),
             epoch: u64::try_from(started_at_ms).unwrap_or_default(),
             begins_at_ms,
             uptime: uptime(&reports[0]),
@@ -78,6 +78,7 @@ impl Cast {
         host.at = now_ms.max(host.at + 1);
         let parts = Parts {
             host_id: &host.id,
+            host_name: &host.name,
             host_number: u32::try_from(index + 1).unwrap_or(u32::MAX),
             epoch: self.epoch,
             seq: host.seq,

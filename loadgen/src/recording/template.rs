@@ -24,6 +24,7 @@ pub(super) struct Template {
 #[derive(Clone, Copy)]
 enum Part {
     HostId,
+    HostName,
     Rack,
     Epoch,
     Seq,
@@ -35,8 +36,8 @@ enum Part {
 
 /// What goes into a template.
 pub(super) struct Parts<'a> {
-    /// The host's name too.
     pub(super) host_id: &'a str,
+    pub(super) host_name: &'a str,
     pub(super) host_number: u32,
     pub(super) epoch: u64,
     pub(super) seq: u64,
@@ -54,7 +55,7 @@ impl Template {
         report.previous = None;
         (report.epoch, report.seq, report.at) = (NUMBER_MARK.into(), NUMBER_MARK.into(), NUMBER_MARK.into());
         // in the order of HostReport's fields
-        let mut parts = vec![Part::HostId, Part::HostId, Part::Rack, Part::Epoch, Part::Seq, Part::At];
+        let mut parts = vec![Part::HostId, Part::HostName, Part::Rack, Part::Epoch, Part::Seq, Part::At];
         if let Some(uptime @ Some(_)) = report.metrics.get_mut(UPTIME) {
             *uptime = Some(NUMBER_MARK.into());
             parts.push(Part::Uptime);
@@ -75,7 +76,7 @@ impl Template {
         let (mut text, mut places, mut rest) = (Vec::with_capacity(encoded.len()), Vec::new(), encoded.as_str());
         for part in parts {
             let mark = match part {
-                Part::HostId | Part::Rack | Part::Container => MARK,
+                Part::HostId | Part::HostName | Part::Rack | Part::Container => MARK,
                 Part::Epoch | Part::Seq | Part::At | Part::Uptime => &number_mark,
             };
             let (before, behind) = rest.split_once(mark).context("find a part in an encoded report")?;
@@ -103,6 +104,7 @@ impl Template {
             behind = *place;
             let written = match part {
                 Part::HostId => message.write_all(parts.host_id.as_bytes()),
+                Part::HostName => message.write_all(parts.host_name.as_bytes()),
                 Part::Rack => write!(message, "r{}", parts.host_number % RACKS + 1),
                 Part::Epoch => write!(message, "{}", parts.epoch),
                 Part::Seq => write!(message, "{}", parts.seq),
@@ -153,10 +155,11 @@ pub(in crate::recording) mod tests {
         let mut message = Vec::new();
         for (host_number, seq, at, uptime) in [(1, 1, 1, 0), (9_999, 4_000_000_000, 1_795_184_000_000, 123_456), (7, 9, 10, 1)] {
             let host_id = format!("loadgen-{host_number:04}");
-            template.fill(&Parts { host_id: &host_id, host_number, epoch: 77, seq, at, uptime }, &mut message);
+            template
+                .fill(&Parts { host_id: &host_id, host_name: "db-01", host_number, epoch: 77, seq, at, uptime }, &mut message);
             let mut report = HostReport::decode(&message, i64::MAX / 2).unwrap();
             assert_eq!(String::from_utf8_lossy(&message), String::from_utf8_lossy(&report.encode()), "as a collector writes it");
-            assert_eq!((&report.host.id, &report.host.name), (&host_id, &host_id));
+            assert_eq!((report.host.id.as_str(), report.host.name.as_str()), (host_id.as_str(), "db-01"));
             assert_eq!((report.epoch, report.seq, report.at), (77, seq, at));
             assert_eq!(report.metrics.insert(UPTIME.to_owned(), Some(5_000.0)), Some(Some(uptime as f64)));
             assert_eq!(report.metrics, original.metrics);
@@ -174,7 +177,10 @@ pub(in crate::recording) mod tests {
         let mut original = report(&[]);
         original.metrics.remove(UPTIME);
         let (template, mut message) = (Template::new(original).unwrap(), Vec::new());
-        template.fill(&Parts { host_id: "loadgen-0001", host_number: 1, epoch: 1, seq: 1, at: 1, uptime: 7 }, &mut message);
+        template.fill(
+            &Parts { host_id: "loadgen-0001", host_name: "db-01", host_number: 1, epoch: 1, seq: 1, at: 1, uptime: 7 },
+            &mut message,
+        );
         let report = HostReport::decode(&message, 1).unwrap();
         assert!(!report.metrics.contains_key(UPTIME));
     }
