@@ -78,6 +78,7 @@ async fn another_backends_events_arrive_too_and_the_end_of_one_ends_its_streams(
 async fn changed_rules_and_silences_are_told_whoever_changed_them() {
     on_every_database(async |database| {
         let (one, other) = (Backend::start(&database).await, Backend::start(&database).await);
+        one.only_thresholds(&[]).await;
         let mut client = Client::open(&other, "?topics=rules", None).await;
         client.next().await.unwrap();
         let mut next = async || {
@@ -96,7 +97,9 @@ async fn changed_rules_and_silences_are_told_whoever_changed_them() {
         let (status, silence) = one.call(Method::POST, "/silences", Some(&silence)).await;
         assert_eq!(status, StatusCode::CREATED, "{silence}");
         assert_eq!(next().await, (begin.0 + 1, begin.1 + 1));
-        for path in [format!("/thresholds/{}", rule["id"].as_str().unwrap()), format!("/silences/{}", silence["id"].as_str().unwrap())] {
+        for path in
+            [format!("/thresholds/{}", rule["id"].as_str().unwrap()), format!("/silences/{}", silence["id"].as_str().unwrap())]
+        {
             assert_eq!(one.call(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
             next().await;
         }

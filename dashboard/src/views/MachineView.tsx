@@ -17,7 +17,7 @@ import { useResource } from "../state/resource.ts";
 import { coalesced, useStore } from "../state/store.ts";
 import { onThresholds } from "../state/versions.ts";
 import { open } from "../state/violations.ts";
-import { t } from "../text/index.ts";
+import { t, type Key } from "../text/index.ts";
 import { CHARTS } from "./chart-list.ts";
 import { ChartPanel } from "./ChartPanel.tsx";
 import { choiceOf } from "./fleet-order.ts";
@@ -259,6 +259,8 @@ function Rules({ rules }: { rules: readonly InForce[] }) {
   );
 }
 
+/** Facts that have names in the page's language. */
+const FACTS = ["os", "kernel", "cpus", "collector", "id", "image", "state", "health", "started_at", "finished_at", "exit_code", "oom_killed", "restarts", "first_seen", "host_id"];
 /** Facts that are times. */
 const TIMES = ["started_at", "finished_at"];
 
@@ -267,14 +269,15 @@ function Facts({ machine }: { machine: Machine }) {
     if (TIMES.includes(name) && typeof value === "number") return dateAndTime(value);
     return typeof value === "object" ? JSON.stringify(value) : String(value);
   };
-  const facts = [...Object.entries(machine.facts).map(([name, value]): [string, string] => [name, shown(name, value)]), ["first seen", day(machine.first_seen_at)], ["host id", machine.host_id]];
+  const known = Object.entries(machine.facts as Record<string, unknown>).filter(([, value]) => value !== null);
+  const facts = [...known.map(([name, value]) => [name, shown(name, value)] as const), ["first_seen", day(machine.first_seen_at)] as const, ["host_id", machine.host_id] as const];
   const labels = Object.entries(machine.labels);
   return (
     <Panel title={t("machine.facts")}>
       <dl className="facts">
         {facts.map(([name, value]) => (
           <div key={name}>
-            <dt>{String(name).replaceAll("_", " ")}</dt>
+            <dt>{FACTS.includes(name) ? t(`fact.${name}` as Key) : name.replaceAll("_", " ")}</dt>
             <dd>{value}</dd>
           </div>
         ))}
