@@ -1,6 +1,7 @@
 // How much the page asks of a browser: 1,000 hosts with 20 containers each, every one of them new every two seconds. A stand-in plays the
 // backend, so that the figures are the page's alone. Of the violations that are open ten a second close and ten others open.
-//   node measure.js [SECONDS [VIEW…]]    needs dashboard/dist; HOSTS, CONTAINERS and VIOLATIONS change the fleet
+//   node measure.js [SECONDS [VIEW…]]    needs dashboard/dist; HOSTS, CONTAINERS and VIOLATIONS change the fleet; PAGE=http://… is a real
+//                                        backend in the stand-in's place
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -128,7 +129,7 @@ function answer(request, response) {
 
 const server = createServer(answer);
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-const base = `http://127.0.0.1:${server.address().port}`;
+const base = process.env.PAGE ?? `http://127.0.0.1:${server.address().port}`;
 const browser = await launch();
 for (const name of ASKED) {
   const [path, viewport] = VIEWS[name];
@@ -161,7 +162,7 @@ for (const name of ASKED) {
   const tasks = await page.evaluate(() => window.longTasks);
   const busy = ((end.TaskDuration - before.TaskDuration) / seconds) * 100;
   console.log(JSON.stringify({
-    view: name, rows: name === "containers" ? containers.length : name.startsWith("violations") ? VIOLATIONS : hosts.length, first_paint_ms: Math.round(paint), first_rows_ms: Math.round(rows), seconds: Math.round(seconds),
+    view: name, ...(!process.env.PAGE && { rows: name === "containers" ? containers.length : name.startsWith("violations") ? VIOLATIONS : hosts.length }), first_paint_ms: Math.round(paint), first_rows_ms: Math.round(rows), seconds: Math.round(seconds),
     main_thread_busy_percent: Number(busy.toFixed(1)), long_tasks: tasks.length, longest_task_ms: Math.round(Math.max(0, ...tasks)),
     heap_mib: heaps.map((size) => Number(size.toFixed(1))), elements: await page.locator("*").count(), faults: made.faults,
   }));
