@@ -53,13 +53,16 @@ impl Scale {
         }
     }
 
-    /// A value in units: a whole number unless values stand as they came.
+    /// A value in units: a whole number unless values stand as they came. What is no number stays none.
     pub(super) fn units(self, value: f64) -> f64 {
         let units = match self {
             Scale::AsIs => return value + 0.0,
             Scale::Decimal(digits) => (value * POWERS[usize::from(digits)]).round(),
             Scale::Binary(bits) => (value / power_of_two(bits)).round(),
         };
+        if value.is_nan() {
+            return value;
+        }
         // not −0, and what is too large for the multiplication stays as large as it can be
         if units.is_finite() { units + 0.0 } else { f64::MAX.copysign(value) }
     }
@@ -126,6 +129,7 @@ mod tests {
         assert_eq!((scale.units(0.30004), scale.value(3000.0)), (3000.0, 0.3));
         assert_eq!(scale.units(-0.0).to_bits(), 0);
         assert_eq!(scale.units(f64::MAX), f64::MAX);
+        assert!([scale, Scale::Binary(3), Scale::AsIs].iter().all(|scale| scale.rounded_value(f64::NAN).is_nan()));
         assert_eq!(Scale::of("system.memory.usage").units(10_000.0), 2.0);
     }
 
