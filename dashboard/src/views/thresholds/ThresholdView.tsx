@@ -74,8 +74,8 @@ function KnownThreshold({ id }: { id: string }) {
   const hasUnits = useCatalog();
   const resource = useResource(`threshold ${id}`, (signal) => read(id, signal), onThresholds);
   const rule = resource.data?.rule ?? null;
-  const saved = useMemo(() => rule && { version: rule.version, ...draftOf(rule, unitOf) }, [rule]);
-  if (rule && saved && hasUnits) {
+  const saved = useMemo(() => (rule && hasUnits ? { version: rule.version, ...draftOf(rule, unitOf) } : null), [rule, hasUnits]);
+  if (rule && saved) {
     return <ThresholdEditor id={id} saved={saved} rule={rule} machineName={machineNameOf(rule)} reload={resource.reload} stale={resource.error} />;
   }
   if (resource.data && !resource.data.rule) {
