@@ -58,6 +58,7 @@ impl Room {
             partitions: partitions.iter().map(partition).collect(),
             skipped: Vec::new(),
             dead_letters: None,
+            letters: Vec::new(),
         };
         let mut transaction = self.store.begin().await.unwrap();
         store::consumers::save(&mut transaction, self.store.dialect(), &status, now).await.unwrap();

@@ -121,6 +121,18 @@ async fn answers_are_as_the_document_says() {
     asked.get("/series", "", &format!("?machine_id={machine}&{range}")).await;
     asked.get("/top", "", "?metric=system.cpu.utilization").await;
     asked.get("/pipeline", "", "").await;
+    let letters = [json!({"offset": 0, "reason": "x", "payload_bytes": 1, "payload_start": "y"}), json!({"offset": 1})];
+    let letters = letters.map(|mut letter| {
+        letter["partition"] = json!(0);
+        letter
+    });
+    let status = json!({"consumer": "c", "group": "g", "version": "1", "topic": "t", "partitions": [], "skipped": [], "dead_letters": 2, "letters": letters});
+    assert_eq!(backend.call(Method::POST, "/pipeline/consumers", Some(&status)).await.0, 204);
+    let letters = asked.get("/pipeline/dead_letters", "", "?limit=1").await;
+    asked.get("/pipeline/dead_letters", "", &format!("?cursor={}", letters["next_cursor"].as_str().unwrap())).await;
+    let fresh = support::fresh_pipeline();
+    let pipeline = asked.get("/pipeline", "", fresh.trim_start_matches("/pipeline")).await;
+    assert!(pipeline["dead_letters"][0]["newest_letter"].is_string(), "{pipeline}");
 
     let silence = json!({"scope": {"kind": "host", "labels": {"rack": "a*"}}, "cron": "0 3 * * *", "duration_seconds": 3_600, "comment": "nightly"});
     let silence = asked.ask(Method::POST, "/silences", "", "", Some(silence), 201).await;

@@ -221,7 +221,7 @@ async fn consumers_say_how_far_behind_they_are() {
 
 #[tokio::test]
 async fn only_who_may_speaks_of_consumers_and_in_bounded_bodies() {
-    const STATUS_BYTES: usize = 3 * 1024 * 1024;
+    const STATUS_BYTES: usize = 4 * 1024 * 1024;
     let database = support::Database::sqlite();
     let backend = Backend::start_with(&database, &["--ingest-token=in", "--api-token=user"]).await;
     let post = async |token: &str, kind: &str, body: Vec<u8>| {

@@ -15,6 +15,7 @@ const UNDO_STATES: &[&str] = &[
     "ALTER TABLE violations DROP COLUMN cause",
     "DROP TABLE pipeline_state",
     "DROP TABLE machine_events",
+    "DROP TABLE letters",
     // the rules that 0001 made are 1 to 7
     "DELETE FROM threshold_versions WHERE threshold_id > 7",
     "DELETE FROM thresholds WHERE threshold_id > 7",

@@ -94,6 +94,7 @@ async fn old_gaps_and_the_like_go_in_bounded_steps_and_the_ledger_by_hours() {
                 "('t', 'g', NUMBER, 'c', '1', 0, TIME)",
             ),
             ("dead_letters (topic, records, updated_at)", "('NUMBER', 0, TIME)"),
+            ("letters (topic, partition_number, record_offset, written_at, updated_at)", "('t', 0, NUMBER, 0, TIME)"),
             ("machine_events (event_id, machine_id, name, occurred_at, body)", "(NUMBER, 1, 'machine.up', TIME, '{}')"),
             (
                 "ledger (hour_at, host_key, `stored`, late, `duplicate`, rejected, thinned, `dropped`, damaged, lost)",

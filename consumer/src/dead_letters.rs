@@ -3,6 +3,7 @@
 //! A message that is larger than anything that could have been a report is cut, and says so: a letter that no topic takes
 //! would hold up its partition for ever. The message as it was stays in the topic of reports until Kafka's retention ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -17,6 +18,7 @@ use wire_model::limits::{MESSAGE_BYTES, REASON_CHARS};
 
 use crate::DEAD_LETTER_MESSAGE_BYTES;
 use crate::batch::{Record, header_bytes};
+use crate::letters::Letters;
 use crate::outages::Outages;
 use crate::partition::Partition;
 
@@ -38,6 +40,18 @@ const _: () = assert!(
     "what is carried over fits the topic that we create"
 );
 const _: () = assert!(MESSAGE_BYTES < PAYLOAD_BYTES, "what could be a report is never cut");
+
+/// Names of our headers. The reason stands first, behind all that the record had.
+pub(crate) mod header {
+    pub(crate) const REASON: &str = "reason";
+    pub(crate) const TOPIC: &str = "topic";
+    pub(crate) const PARTITION: &str = "partition";
+    pub(crate) const OFFSET: &str = "offset";
+    pub(crate) const TIMESTAMP: &str = "timestamp";
+    pub(crate) const KEY_BYTES: &str = "key_bytes";
+    pub(crate) const PAYLOAD_BYTES: &str = "payload_bytes";
+    pub(crate) const DROPPED_HEADERS: &str = "dropped_headers";
+}
 
 /// One record that can never be stored.
 pub(crate) struct DeadLetter<'a> {
@@ -75,10 +89,11 @@ pub(crate) struct DeadLetters {
     producer: FutureProducer<Complaints>,
     topic: String,
     outages: Outages,
+    letters: Arc<Letters>,
 }
 
 impl DeadLetters {
-    pub(crate) fn new(kafka: &KafkaConfig, health: Health) -> anyhow::Result<DeadLetters> {
+    pub(crate) fn new(kafka: &KafkaConfig, letters: Arc<Letters>, health: Health) -> anyhow::Result<DeadLetters> {
         let producer = kafka
             .producer_config()
             // a topic that was there before us may have Kafka's default limit, below the largest report as it stands
@@ -86,7 +101,7 @@ impl DeadLetters {
             .set("message.max.bytes", DEAD_LETTER_MESSAGE_BYTES.to_string())
             .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
             .create_with_context(Complaints::default())?;
-        Ok(DeadLetters { producer, topic: kafka.dead_letter_topic(), outages: Outages::new("dead letters", health) })
+        Ok(DeadLetters { producer, topic: kafka.dead_letter_topic(), outages: Outages::new("dead letters", health), letters })
     }
 
     /// Returns when Kafka has acknowledged all of them, however long that takes; `false` when the shutdown came first.
@@ -124,6 +139,7 @@ impl DeadLetters {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        self.letters.look_soon();
         for letter in dead_letters {
             metrics::counter!("consumer_dead_letters_total", "reason_kind" => letter.kind.label()).increment(1);
         }
@@ -168,21 +184,22 @@ fn headers(partition: &Partition, letter: &DeadLetter<'_>) -> OwnedHeaders {
     let (theirs, dropped) = carried_over(record.headers.as_ref());
     let reason: String = letter.reason.chars().take(REASON_CHARS).collect();
     let mut ours = vec![
-        ("reason", reason),
-        ("topic", partition.topic.clone()),
-        ("partition", partition.number.to_string()),
-        ("offset", record.offset.to_string()),
+        (header::REASON, reason),
+        (header::TOPIC, partition.topic.clone()),
+        (header::PARTITION, partition.number.to_string()),
+        (header::OFFSET, record.offset.to_string()),
     ];
     if let Some(timestamp_ms) = record.timestamp_ms {
-        ours.push(("timestamp", timestamp_ms.to_string()));
+        ours.push((header::TIMESTAMP, timestamp_ms.to_string()));
     }
-    for (name, part, most) in [("key_bytes", &record.key, KEY_BYTES), ("payload_bytes", &record.payload, PAYLOAD_BYTES)] {
+    let parts = [(header::KEY_BYTES, &record.key, KEY_BYTES), (header::PAYLOAD_BYTES, &record.payload, PAYLOAD_BYTES)];
+    for (name, part, most) in parts {
         if let Some(part) = part.as_ref().filter(|part| part.len() > most) {
             ours.push((name, part.len().to_string()));
         }
     }
     if dropped > 0 {
-        ours.push(("dropped_headers", dropped.to_string()));
+        ours.push((header::DROPPED_HEADERS, dropped.to_string()));
     }
     ours.iter().fold(theirs, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }

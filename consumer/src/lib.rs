@@ -2,7 +2,7 @@
 //!
 //! The receive loop hands each message to its partition; a worker per partition makes batches, posts one at a time, writes
 //! what can never be stored to the dead-letter topic, and stores the offset. Partitions do not wait for each other.
-//! Beside it, the backend is told how far behind each partition is.
+//! Beside it, the backend is told how far behind each partition is, and what stands in the dead-letter topic.
 //!
 //! Must never know what is in a report: a message is one JSON value, or it is not.
 
@@ -14,6 +14,9 @@ mod dead_letters;
 mod deliver;
 mod forward;
 mod group;
+mod letter;
+mod letter_reader;
+mod letters;
 mod load;
 mod offsets;
 mod outages;
@@ -45,7 +48,9 @@ use crate::assignment::Assignment;
 use crate::backend::{Backend, REQUEST_TIMEOUT};
 use crate::dead_letters::DeadLetters;
 use crate::forward::Forwarder;
+use crate::letters::{Letters, Watch};
 use crate::load::Load;
+use crate::offsets::Offsets;
 use crate::outages::Outages;
 use crate::receive::Receiver;
 use crate::status::Reporter;
@@ -66,10 +71,15 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let watchdog = Watchdog::default();
     let promise = watchdog.promise("the receive loop".to_owned());
     let assignment = Arc::new(Assignment::new(&config.kafka.kafka_topic_name, watchdog.clone()));
-    let reporter = Reporter::new(&config, Arc::clone(&backend), Arc::clone(&assignment), health.clone())?;
+    let offsets = Arc::new(Offsets::new(&config.kafka).context("create the client that asks for offsets")?);
+    let letters = Arc::new(Letters::default());
+    let watch = Watch::new(&config, Arc::clone(&offsets), Arc::clone(&assignment), Arc::clone(&letters));
+    let (told, shared) = (Arc::clone(&letters), Arc::clone(&assignment));
+    let reporter = Reporter::new(&config, Arc::clone(&backend), shared, offsets, told, health.clone());
+    let dead_letters = DeadLetters::new(&config.kafka, letters, health.clone()).context("create the producer of dead letters")?;
     let forwarder = Arc::new(Forwarder {
         backend,
-        dead_letters: DeadLetters::new(&config.kafka, health.clone()).context("create the producer of dead letters")?,
+        dead_letters,
         topic: config.kafka.kafka_topic_name.clone(),
         outages: Outages::new("api", health.clone()),
         stored: AtomicU64::new(0),
@@ -81,6 +91,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     supervisor.spawn("admin", admin::serve(config.admin_listen_addr, health.clone(), shutdown.clone()));
     supervisor.spawn("dead-letter topic", keep_dead_letter_topic(config.clone(), shutdown.clone()));
     supervisor.spawn("status", reporter.run(shutdown.clone()));
+    supervisor.spawn("letters", watch.run(shutdown.clone()));
     supervisor.spawn("receive", Receiver { config, forwarder, assignment, health, promise, shutdown }.run());
     watchdog.start().context("start the watchdog's thread")?;
     supervisor.run().await

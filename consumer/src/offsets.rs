@@ -2,6 +2,7 @@
 //! reading one is, and a paused partition has news, too. All calls block, for no longer than the timeout.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -43,18 +44,16 @@ impl Offsets {
         self.ask(topic, partitions, Offset::Beginning).context("ask for the starts of the log")
     }
 
-    /// How many records a topic has, where nothing but Kafka's retention takes any away.
-    pub(crate) fn count(&self, topic: &str) -> anyhow::Result<u64> {
+    /// The log of each partition of a topic, from its first record to the next one; `None` where its broker does not answer.
+    pub(crate) fn logs(&self, topic: &str) -> anyhow::Result<BTreeMap<i32, Option<Range<i64>>>> {
         let metadata = self.client.fetch_metadata(Some(topic), TIMEOUT).context("ask for the topic's partitions")?;
         let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
         let partitions = found.ok_or_else(|| anyhow!("there is no topic {topic}"))?.partitions();
         let led = partitions.iter().map(|partition| Led { number: partition.id(), leader: partition.leader() });
         let partitions: Vec<Led> = led.collect();
         let (starts, ends) = (self.starts(topic, &partitions)?, self.ends(topic, &partitions)?);
-        let count = |partition: &Led| Some(ends.get(&partition.number)? - starts.get(&partition.number)?);
-        let counts: Option<Vec<i64>> = partitions.iter().map(count).collect();
-        let counts = counts.ok_or_else(|| anyhow!("not all brokers answer for {topic}"))?;
-        Ok(counts.into_iter().map(|count| u64::try_from(count).unwrap_or(0)).sum())
+        let log = |number: i32| Some(*starts.get(&number)?..*ends.get(&number)?);
+        Ok(partitions.iter().map(|partition| (partition.number, log(partition.number))).collect())
     }
 
     /// One request to each broker that leads a partition, all at the same time. Partitions that it cannot speak of are left out, as
@@ -123,10 +122,11 @@ mod tests {
         let config: Config = service_runtime::config::read_with(&[flag]).unwrap();
         let offsets = Offsets::new(&config.kafka).unwrap();
         assert_eq!(offsets.ends("topic", &partitions).unwrap(), HashMap::from([(0, 0), (1, 0)]));
-        assert_eq!(offsets.count("topic").unwrap(), 0);
+        assert_eq!(offsets.logs("topic").unwrap(), BTreeMap::from([(0, Some(0..0)), (1, Some(0..0))]));
         cluster.broker_round_trip_time(2, HOUR).unwrap();
         assert_eq!(offsets.ends("topic", &partitions).unwrap(), HashMap::from([(0, 0)]));
         assert!(offsets.ends("topic", &partitions[1..]).is_err());
+        assert!(offsets.logs("nowhere").is_err());
         assert_eq!(offsets.ends("topic", &[]).unwrap(), HashMap::new());
     }
 }

@@ -1,4 +1,5 @@
-//! Tells the backend how far behind each partition is, every few seconds, and looks whether one has stopped.
+//! Tells the backend how far behind each partition is, every few seconds, and what was found in the dead-letter topic; looks whether a partition
+//! has stopped.
 //!
 //! Nothing here may hold up the forwarding: what cannot be asked or told is left to the next time.
 
@@ -15,6 +16,7 @@ use wire_model::{ConsumerStatus, PartitionStatus};
 use crate::Config;
 use crate::assignment::Assignment;
 use crate::backend::{Backend, describe};
+use crate::letters::{Letters, News};
 use crate::offsets::{Led, Offsets};
 use crate::partition::Snapshot;
 use crate::stalls::Stalls;
@@ -28,22 +30,18 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// … and when something does: several changes of one rebalance are told together.
 const SOON: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Nobody waits for the number of dead letters, and it costs three requests.
-const DEAD_LETTERS_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(crate) struct Reporter {
     status: ConsumerStatus,
-    dead_letter_topic: String,
     assignment: Arc<Assignment>,
     backend: Arc<Backend>,
     offsets: Arc<Offsets>,
+    letters: Arc<Letters>,
     health: Health,
     stalls: Stalls,
     /// What was found the last time.
     before: Vec<Snapshot>,
     waits: Waits,
-    /// When the dead letters were counted, if they could be.
-    counted_at: Option<Instant>,
     /// What went wrong the last time: said when it changes.
     problem: Option<String>,
 }
@@ -53,7 +51,6 @@ pub(crate) struct Reporter {
 struct Answers {
     ends: HashMap<i32, i64>,
     starts: HashMap<i32, i64>,
-    dead_letters: Option<u64>,
 }
 
 impl Reporter {
@@ -61,9 +58,10 @@ impl Reporter {
         config: &Config,
         backend: Arc<Backend>,
         assignment: Arc<Assignment>,
+        offsets: Arc<Offsets>,
+        letters: Arc<Letters>,
         health: Health,
-    ) -> anyhow::Result<Reporter> {
-        let offsets = Offsets::new(&config.kafka).context("create the client that asks for offsets")?;
+    ) -> Reporter {
         let status = ConsumerStatus {
             consumer: name(),
             group: config.kafka_consumer_group_id.clone(),
@@ -72,20 +70,20 @@ impl Reporter {
             partitions: Vec::new(),
             skipped: Vec::new(),
             dead_letters: None,
+            letters: Vec::new(),
         };
-        Ok(Reporter {
+        Reporter {
             status,
-            dead_letter_topic: config.kafka.dead_letter_topic(),
             assignment,
             backend,
-            offsets: Arc::new(offsets),
+            offsets,
+            letters,
             health,
             stalls: Stalls::new(config.patience),
             before: Vec::new(),
             waits: Waits::default(),
-            counted_at: None,
             problem: None,
-        })
+        }
     }
 
     pub(crate) async fn run(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -114,7 +112,8 @@ impl Reporter {
             snapshots.iter().filter_map(|snapshot| partition_status(snapshot, &answers)).take(PARTITIONS).collect();
         self.waits.correct(&mut self.status.partitions, now_ms());
         self.status.skipped = self.assignment.skipped.unconfirmed();
-        self.status.dead_letters = answers.dead_letters.or(self.status.dead_letters);
+        let news = self.letters.unconfirmed();
+        (self.status.dead_letters, self.status.letters) = (news.count, news.letters);
         for partition in &self.status.partitions {
             if let Some(end) = partition.end_offset {
                 let lag = (end - partition.position).max(0) as f64;
@@ -149,12 +148,10 @@ impl Reporter {
         self.health.set(PARTITIONS_FLOW, if stopped.is_empty() { Ok(()) } else { Err(problem) });
     }
 
-    async fn ask(&mut self, snapshots: &[Snapshot]) -> anyhow::Result<Answers> {
-        let counts = self.counted_at.is_none_or(|counted_at| counted_at.elapsed() >= DEAD_LETTERS_INTERVAL);
+    async fn ask(&self, snapshots: &[Snapshot]) -> anyhow::Result<Answers> {
         let suspected = self.assignment.skipped.suspected();
         let snapshots = snapshots.to_vec();
         let (offsets, topic) = (Arc::clone(&self.offsets), self.status.topic.clone());
-        let dead_letter_topic = counts.then(|| self.dead_letter_topic.clone());
         let asked = tokio::task::spawn_blocking(move || {
             let led = |snapshot: &Snapshot| Led { number: snapshot.number, leader: snapshot.leader };
             let ends = offsets.ends(&topic, &snapshots.iter().map(led).collect::<Vec<_>>())?;
@@ -166,19 +163,12 @@ impl Reporter {
             // a hole outlives the assignment
             let gone = suspected.iter().filter(|number| snapshots.iter().all(|snapshot| snapshot.number != **number));
             asked.extend(gone.map(|number| Led { number: *number, leader: -1 }));
-            let mut answers = Answers { starts: offsets.starts(&topic, &asked)?, ends, ..Answers::default() };
-            // absent, or not ours to see: nobody knows
-            answers.dead_letters = dead_letter_topic.and_then(|topic| offsets.count(&topic).ok());
-            anyhow::Ok(answers)
+            anyhow::Ok(Answers { starts: offsets.starts(&topic, &asked)?, ends })
         });
-        let answers = asked.await.context("ask the brokers for offsets")?.unwrap_or_else(|error| {
+        Ok(asked.await.context("ask the brokers for offsets")?.unwrap_or_else(|error| {
             tracing::debug!(error = format!("{error:#}"), "offsets are not known at the moment");
             Answers::default()
-        });
-        if answers.dead_letters.is_some() {
-            self.counted_at = Some(Instant::now());
-        }
-        Ok(answers)
+        }))
     }
 
     async fn tell(&mut self) {
@@ -186,7 +176,11 @@ impl Reporter {
         metrics::counter!("consumer_statuses_total", "result" => if told.is_ok() { "ok" } else { "failed" }).increment(1);
         let problem = told.err();
         match (&problem, &self.problem) {
-            (None, _) => self.assignment.skipped.confirmed(&self.status.skipped),
+            (None, _) => {
+                self.assignment.skipped.confirmed(&self.status.skipped);
+                let (count, letters) = (self.status.dead_letters, std::mem::take(&mut self.status.letters));
+                self.letters.confirmed(&News { count, letters });
+            }
             (Some(problem), None) => tracing::warn!(problem, "the backend does not hear how far behind this consumer is"),
             (Some(problem), Some(_)) => tracing::debug!(problem, "the backend still does not hear of this consumer"),
         }
@@ -247,7 +241,7 @@ mod tests {
         let (fetched, leader) = (-1, -1);
         let snapshot = Snapshot { number: 4, position: None, next: None, fetched, leader, waiting_since: None, paused: false };
         assert_eq!(partition_status(&snapshot, &Answers::default()), None);
-        let answers = Answers { ends: HashMap::from([(4, 9)]), starts: HashMap::from([(4, 7)]), dead_letters: None };
+        let answers = Answers { ends: HashMap::from([(4, 9)]), starts: HashMap::from([(4, 7)]) };
         let expected = PartitionStatus { partition: 4, position: 7, end_offset: Some(9), waiting_since: None };
         assert_eq!(partition_status(&snapshot, &answers), Some(expected.clone()));
         for (since, told) in [(1, Some(1)), (0, None), (-1, None)] {

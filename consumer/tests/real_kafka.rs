@@ -51,6 +51,60 @@ async fn missing_topics_are_created_and_take_what_they_must() {
     consumer.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_told_of_and_what_a_transaction_took_back_is_not() {
+    use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+    let kafka = Kafka::new(&real_cluster(), &new_topic("told"));
+    let dead_letter_topic = format!("{}.dlq", kafka.topic);
+    let new = [&kafka.topic, &dead_letter_topic].map(|topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1)));
+    for created in kafka.admin().create_topics(&new, &AdminOptions::new()).await.unwrap() {
+        created.unwrap();
+    }
+    let backend = Backend::start(|_| Reply::Accept).await;
+    let told = || -> Vec<(i64, Option<String>)> {
+        let letters = backend.statuses().into_iter().flat_map(|status| status.letters);
+        letters.map(|letter| (letter.offset, letter.payload_start)).collect()
+    };
+    let consumer = Running::start(&kafka.servers, &kafka.topic, &backend.url);
+    kafka.write(New { partition: 0, key: None, payload: Some(b"poison") }).await;
+    eventually("the first one is told of", async || (told() == [(0, Some("poison".to_owned()))]).then_some(())).await;
+
+    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", &kafka.servers)
+        .set("transactional.id", &kafka.topic)
+        .create()
+        .unwrap();
+    let topic = dead_letter_topic.clone();
+    tokio::task::spawn_blocking(move || {
+        let timeout = Duration::from_secs(30);
+        producer.init_transactions(timeout).unwrap();
+        for payload in ["by another program", "taken back"] {
+            producer.begin_transaction().unwrap();
+            let record: BaseRecord<[u8], str> = BaseRecord::to(&topic).partition(0).payload(payload);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+            if payload == "taken back" {
+                producer.flush(timeout).unwrap();
+                producer.abort_transaction(timeout).unwrap();
+            } else {
+                producer.commit_transaction(timeout).unwrap();
+            }
+        }
+    })
+    .await
+    .unwrap();
+    // makes it look
+    kafka.write(New { partition: 0, key: None, payload: Some(b"more poison") }).await;
+    // 1, a marker, what was taken back, a marker
+    let expected =
+        [(0, "poison"), (1, "by another program"), (5, "more poison")].map(|(offset, text)| (offset, Some(text.to_owned())));
+    eventually("all are told of, each once", async || (told() == expected).then_some(())).await;
+    consumer.stop().await;
+    // the next start reads up to the end, too, and finds the markers there
+    let again = Running::start(&kafka.servers, &kafka.topic, &backend.url);
+    eventually("all are told of again", async || (told() == [&expected[..], &expected].concat()).then_some(())).await;
+    again.stop().await;
+}
+
 // the backend's sleep blocks as many threads as there are partitions
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn batches_grow_while_the_backend_is_laden() {

@@ -1,9 +1,10 @@
-//! How far a consumer group is.
+//! How far a consumer group is, and messages that no collector would write.
 
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::service;
@@ -44,9 +45,21 @@ fn committed(client: &BaseConsumer, list: &TopicPartitionList) -> TopicPartition
     }
 }
 
+/// Whether a topic has been made.
+pub fn has_topic(servers: &str, topic: &str) -> bool {
+    let metadata = client(servers, "topics").fetch_metadata(Some(topic), TIMEOUT).expect("Kafka answers");
+    metadata.topics().iter().any(|found| found.error().is_none() && !found.partitions().is_empty())
+}
+
 /// Messages in a topic; 0 if it does not exist.
 pub fn count(servers: &str, topic: &str) -> i64 {
     watermarks(&client(servers, "counter"), topic).iter().map(|(_, low, high)| high - low).sum()
+}
+
+/// Writes a message as anybody may; the topic must be there.
+pub async fn write(servers: &str, topic: &str, key: &str, payload: &[u8]) {
+    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    producer.send(FutureRecord::to(topic).key(key).payload(payload), TIMEOUT).await.expect("Kafka takes the message");
 }
 
 /// How many partitions of a topic have messages.

@@ -6,6 +6,7 @@
 
 pub mod catalog;
 mod container_identity;
+mod dead_letter;
 mod decode;
 mod form;
 mod ingest;
@@ -17,6 +18,7 @@ mod report;
 mod validate;
 
 pub use container_identity::{IDENTITY_CHARS, container_identities};
+pub use dead_letter::{DeadLetter, dead_letter_topic, is_letter_char};
 pub use decode::ReportError;
 pub use form::{Figures, Form, Packed, guess_host_id};
 pub use ingest::{IngestBatch, IngestReceipt, IngestRecord, Rejection};

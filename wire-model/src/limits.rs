@@ -34,3 +34,11 @@ pub const INTERVAL_MS_MIN: u32 = 100;
 pub const INTERVAL_MS_MAX: u32 = 3_600_000;
 /// Partitions of which one consumer speaks at once.
 pub const PARTITIONS: usize = 10_000;
+/// Letters of the dead-letter topic that one consumer tells of at once.
+pub const LETTERS: usize = 100;
+/// Characters of a dead letter's payload that are told of.
+pub const LETTER_TEXT_CHARS: usize = 1_024;
+/// Characters of a topic's name, as Kafka has it.
+pub const TOPIC_CHARS: usize = 249;
+/// Latest time that may be told of, Unix ms: near the end of the year 9999.
+pub const TIME_MS_MAX: i64 = 253_402_200_000_000;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::DeadLetter;
+
 /// One consumer with the partitions that it has now. Answered with 204.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerStatus {
@@ -18,8 +20,12 @@ pub struct ConsumerStatus {
     /// Ranges that were gone before they could be read and that no backend has confirmed to have heard of; at most
     /// [`PARTITIONS`](crate::limits::PARTITIONS). Hearing of one twice changes nothing.
     pub skipped: Vec<SkippedRecords>,
-    /// Records in the dead-letter topic, whoever wrote them; `None` while not known.
+    /// Records in the dead-letter topic, whoever wrote them; `None` while not known, and when it was told.
     pub dead_letters: Option<u64>,
+    /// The newest of them, as far as no backend has confirmed to have heard of them; at most [`LETTERS`](crate::limits::LETTERS). Hearing of one
+    /// twice changes nothing.
+    #[serde(default)]
+    pub letters: Vec<DeadLetter>,
 }
 
 /// One partition of the topic.

@@ -1,8 +1,8 @@
 //! The shapes, pinned: what is written equals the golden files byte for byte, and they read back to the same values.
 
 use wire_model::{
-    Cell, ConsumerStatus, HostReport, IngestBatch, IngestReceipt, PartitionStatus, REMOVED_BYTES, Rejection, Removed, ReportId,
-    SkippedRecords, with_removed,
+    Cell, ConsumerStatus, DeadLetter, HostReport, IngestBatch, IngestReceipt, PartitionStatus, REMOVED_BYTES, Rejection, Removed,
+    ReportId, SkippedRecords, with_removed,
 };
 
 const REPORT: &str = include_str!("../golden/host-report.json");
@@ -65,7 +65,24 @@ fn the_consumer_status_reads_and_writes_as_pinned() {
         ],
         skipped: vec![SkippedRecords { partition: 0, from_offset: 3, to_offset: 9 }],
         dead_letters: Some(2),
+        letters: vec![DeadLetter {
+            partition: 1,
+            offset: 17,
+            written_at: Some(1_795_184_000_500),
+            reason: Some("not JSON: expected value at line 1 column 1".to_owned()),
+            origin_topic: Some("server-metrics".to_owned()),
+            origin_partition: Some(0),
+            origin_offset: Some(40),
+            origin_at: None,
+            key: Some("db-01".to_owned()),
+            payload_bytes: Some(11),
+            payload_start: Some("no\tJSON \u{fffd}".to_owned()),
+        }],
     };
     assert_eq!(serde_json::to_string(&status).unwrap(), STATUS.trim_end());
     assert_eq!(serde_json::from_str::<ConsumerStatus>(STATUS).unwrap(), status);
+    // consumers of before told of no letters
+    let (before, _) = STATUS.split_once(r#","letters""#).unwrap();
+    let before: ConsumerStatus = serde_json::from_str(&format!("{before}}}")).unwrap();
+    assert_eq!(before, ConsumerStatus { letters: Vec::new(), ..status });
 }

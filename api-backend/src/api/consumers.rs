@@ -11,10 +11,8 @@ use super::{App, Problem};
 use crate::store::{self, Store};
 use crate::time::now_ms;
 
-/// Bytes of a status: one with all that the limits allow has 2.4 million.
-pub(super) const STATUS_BYTES: usize = 3 * 1024 * 1024;
-/// Characters of a topic's name, as Kafka has it.
-const TOPIC_CHARS: usize = 249;
+/// Bytes of a status: one with all that the limits allow has 3.1 million.
+pub(super) const STATUS_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) async fn report_consumer(State(app): State<App>, Body(status): Body<ConsumerStatus>) -> Result<StatusCode, Problem> {
     check(&status).map_err(Problem::unprocessable)?;
@@ -33,16 +31,20 @@ fn check(status: &ConsumerStatus) -> Result<(), String> {
         ("consumer", &status.consumer, limits::NAME_CHARS),
         ("group", &status.group, limits::LABEL_CHARS),
         ("version", &status.version, limits::NAME_CHARS),
-        ("topic", &status.topic, TOPIC_CHARS),
+        ("topic", &status.topic, limits::TOPIC_CHARS),
     ] {
         let chars = text.chars().count();
         if chars == 0 || chars > limit || text.chars().any(char::is_control) {
             return Err(format!("{what} has {chars} characters: it needs 1 to {limit}, and no control characters"));
         }
     }
-    for (what, count) in [("partitions", status.partitions.len()), ("skipped", status.skipped.len())] {
-        if count > limits::PARTITIONS {
-            return Err(format!("{what} has {count} entries, the limit is {}", limits::PARTITIONS));
+    for (what, count, limit) in [
+        ("partitions", status.partitions.len(), limits::PARTITIONS),
+        ("skipped", status.skipped.len(), limits::PARTITIONS),
+        ("letters", status.letters.len(), limits::LETTERS),
+    ] {
+        if count > limit {
+            return Err(format!("{what} has {count} entries, the limit is {limit}"));
         }
     }
     let mut seen = HashSet::new();
@@ -66,16 +68,19 @@ fn check(status: &ConsumerStatus) -> Result<(), String> {
     if status.dead_letters.is_some_and(|records| i64::try_from(records).is_err()) {
         return Err("dead_letters does not fit 63 bits".to_owned());
     }
+    for letter in &status.letters {
+        letter.check().map_err(|problem| format!("letter {} of partition {}: {problem}", letter.offset, letter.partition))?;
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use wire_model::{PartitionStatus, SkippedRecords};
+    use wire_model::{DeadLetter, PartitionStatus, SkippedRecords};
 
     use super::*;
 
-    fn status(partitions: usize, skipped: usize) -> ConsumerStatus {
+    fn status(partitions: usize, skipped: usize, letters: usize) -> ConsumerStatus {
         let number = |index: usize| i32::MAX - i32::try_from(index).unwrap();
         let partition = |index| PartitionStatus {
             partition: number(index),
@@ -84,23 +89,45 @@ mod tests {
             waiting_since: Some(i64::MAX),
         };
         let range = |index| SkippedRecords { partition: number(index), from_offset: i64::MAX - 1, to_offset: i64::MAX };
+        // what takes most bytes as JSON
+        let text = |chars| Some("🔒".repeat(chars));
+        let letter = |index| DeadLetter {
+            partition: number(index),
+            offset: i64::MAX,
+            written_at: Some(limits::TIME_MS_MAX),
+            reason: text(limits::REASON_CHARS),
+            origin_topic: text(limits::TOPIC_CHARS),
+            origin_partition: Some(i32::MAX),
+            origin_offset: Some(i64::MAX),
+            origin_at: Some(limits::TIME_MS_MAX),
+            key: text(limits::NAME_CHARS),
+            payload_bytes: Some(i64::MAX as u64),
+            payload_start: text(limits::LETTER_TEXT_CHARS),
+        };
         ConsumerStatus {
             consumer: "c".repeat(limits::NAME_CHARS),
             group: "g".repeat(limits::LABEL_CHARS),
             version: "v".repeat(limits::NAME_CHARS),
-            topic: "t".repeat(TOPIC_CHARS),
+            topic: "t".repeat(limits::TOPIC_CHARS),
             partitions: (0..partitions).map(partition).collect(),
             skipped: (0..skipped).map(range).collect(),
             dead_letters: Some(i64::MAX as u64),
+            letters: (0..letters).map(letter).collect(),
         }
     }
 
     #[test]
     fn a_status_is_limited_and_the_fullest_one_fits_the_body() {
         let most = limits::PARTITIONS;
-        for (partitions, skipped, ok) in [(most - 1, 0, true), (most, most, true), (most + 1, 0, false), (0, most + 1, false)] {
-            let status = status(partitions, skipped);
-            assert_eq!(check(&status).is_ok(), ok, "{partitions} {skipped}");
+        for (partitions, skipped, letters, ok) in [
+            (most - 1, 0, limits::LETTERS - 1, true),
+            (most, most, limits::LETTERS, true),
+            (most + 1, 0, 0, false),
+            (0, most + 1, 0, false),
+            (0, 0, limits::LETTERS + 1, false),
+        ] {
+            let status = status(partitions, skipped, letters);
+            assert_eq!(check(&status).is_ok(), ok, "{partitions} {skipped} {letters}");
             assert!(!ok || serde_json::to_vec(&status).unwrap().len() < STATUS_BYTES);
         }
     }
@@ -108,7 +135,7 @@ mod tests {
     #[test]
     fn texts_and_numbers_are_limited() {
         let check = |change: &dyn Fn(&mut ConsumerStatus), problem: Option<&str>| {
-            let mut status = status(2, 1);
+            let mut status = status(2, 1, 1);
             change(&mut status);
             match (check(&status), problem) {
                 (Ok(()), None) => {}
@@ -131,5 +158,6 @@ mod tests {
         check(&|status| status.partitions[1].waiting_since = Some(0), Some("waiting_since"));
         check(&|status| status.skipped[0].from_offset = i64::MAX, Some("no range"));
         check(&|status| status.dead_letters = Some(1 << 63), Some("63 bits"));
+        check(&|status| status.letters[0].offset = -1, Some("letter -1 of partition 2147483647: partitions and offsets"));
     }
 }

@@ -10,6 +10,7 @@ mod catalog;
 mod consumers;
 mod cors;
 mod cursor;
+mod dead_letters;
 mod etag;
 mod events;
 mod explain;
@@ -165,6 +166,7 @@ pub fn router(app: App) -> Router {
         .route("/machines/{id}/series", get(series::list_series))
         .route("/machines/{id}/thresholds", get(in_force::list_in_force))
         .route("/pipeline", get(pipeline::show_pipeline))
+        .route("/pipeline/dead_letters", get(dead_letters::list_dead_letters))
         .route("/series", get(series::list_series_of_several))
         .route("/top", get(top::list_top))
         .route("/thresholds", get(thresholds::list_thresholds).post(thresholds::create_threshold))

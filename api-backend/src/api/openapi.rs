@@ -8,8 +8,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::ProblemBody;
 use super::{
-    acknowledge, backtest, catalog, events, explain, fleet, in_force, machines, pipeline, series, session, silences, stream,
-    thresholds, top, violation_counts, violations,
+    acknowledge, backtest, catalog, dead_letters, events, explain, fleet, in_force, machines, pipeline, series, session,
+    silences, stream, thresholds, top, violation_counts, violations,
 };
 
 #[derive(OpenApi)]
@@ -30,6 +30,7 @@ use super::{
         top::list_top,
         pipeline::show_pipeline,
         pipeline::show_host_pipeline,
+        dead_letters::list_dead_letters,
         thresholds::list_thresholds,
         thresholds::create_threshold,
         thresholds::show_threshold,

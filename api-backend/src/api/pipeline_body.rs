@@ -132,6 +132,8 @@ pub(super) struct DeadLetters {
     records: i64,
     #[schema(format = DateTime)]
     heard_at: String,
+    /// The one of `/pipeline/dead_letters` that was heard of last.
+    newest_letter: Option<String>,
 }
 
 #[derive(Clone, Serialize, ToSchema)]
@@ -235,7 +237,12 @@ impl From<&SkippedRow> for Skipped {
 
 impl From<&DeadLettersRow> for DeadLetters {
     fn from(row: &DeadLettersRow) -> DeadLetters {
-        DeadLetters { topic: row.topic.clone(), records: row.records, heard_at: rfc3339(row.heard_at) }
+        DeadLetters {
+            topic: row.topic.clone(),
+            records: row.records,
+            heard_at: rfc3339(row.heard_at),
+            newest_letter: row.newest_letter.map(|id| id.to_string()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use wire_model::{ConsumerStatus, PartitionStatus};
 
-use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, placeholders};
+use super::{Connection, Dialect, MAX_BOUND_VALUES, Result, letters, placeholders};
 
 /// One partition as a consumer group spoke of it last. Times are Unix ms.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +53,8 @@ pub struct DeadLettersRow {
     pub records: i64,
     /// When it was heard of.
     pub heard_at: i64,
+    /// The one of `letters` that was told of last.
+    pub newest_letter: Option<i64>,
 }
 
 const PARTITION: &str =
@@ -79,6 +81,7 @@ pub async fn save(connection: &mut Connection, dialect: Dialect, status: &Consum
         query.execute(&mut *connection).await?;
     }
     save_skipped(connection, dialect, status, now).await?;
+    letters::save(connection, dialect, &status.topic, &status.letters, now).await?;
     if let Some(records) = status.dead_letters {
         let update = dialect.on_conflict_update("topic", &["records", "updated_at"]);
         let sql = format!("INSERT INTO dead_letters (topic, records, updated_at) VALUES (?, ?, ?){update}");
@@ -154,12 +157,16 @@ pub async fn recently_skipped(connection: &mut Connection, since: i64) -> Result
 
 /// Dead letters of each topic.
 pub async fn dead_letters(connection: &mut Connection) -> Result<Vec<DeadLettersRow>> {
-    let rows = sqlx::query("SELECT topic, records, updated_at FROM dead_letters ORDER BY topic").fetch_all(connection).await?;
+    let sql = "SELECT topic, records, updated_at, \
+               (SELECT MAX(letter_id) FROM letters WHERE letters.topic = dead_letters.topic) AS newest_letter \
+               FROM dead_letters ORDER BY topic";
+    let rows = sqlx::query(sql).fetch_all(connection).await?;
     let dead_letters = |row: &AnyRow| {
         Ok(DeadLettersRow {
             topic: row.try_get("topic")?,
             records: row.try_get("records")?,
             heard_at: row.try_get("updated_at")?,
+            newest_letter: row.try_get("newest_letter")?,
         })
     };
     rows.iter().map(dead_letters).collect()

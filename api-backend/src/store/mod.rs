@@ -14,6 +14,7 @@ pub mod forms;
 pub mod hosts;
 pub mod leases;
 pub mod ledger;
+pub mod letters;
 pub mod machine_events;
 pub mod machines;
 mod migrate;

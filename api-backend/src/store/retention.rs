@@ -73,6 +73,7 @@ pub const AGED: &[(&str, &str)] = &[
     ("skipped_records", "detected_at"),
     ("consumer_partitions", "updated_at"),
     ("dead_letters", "updated_at"),
+    ("letters", "updated_at"),
 ];
 
 /// Like them, but as old as the containers that are gone.

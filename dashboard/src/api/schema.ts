@@ -160,6 +160,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pipeline/dead_letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest dead letters of each topic, newest first; of a topic 1,000 at most. Whole letters are in Kafka. */
+        get: operations["list_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/series": {
         parameters: {
             query?: never;
@@ -644,10 +661,57 @@ export interface components {
              */
             day: string;
         };
+        /** @description A record of a dead-letter topic. Anybody may have written it: all but its place may be missing, and is nothing but text. */
+        DeadLetter: {
+            id: string;
+            /** @description Begin of its key. */
+            key?: string | null;
+            /** Format: int64 */
+            offset: number;
+            origin: components["schemas"]["DeadLetterOrigin"];
+            /** Format: int32 */
+            partition: number;
+            /**
+             * Format: int64
+             * @description Bytes of the record's payload, which the letter may have lost some of; absent where there is none.
+             */
+            payload_bytes?: number | null;
+            /** @description Begin of its payload: what cannot be shown is replaced. */
+            payload_start?: string | null;
+            /** @description Why the record could not be stored. */
+            reason?: string | null;
+            /** @description The dead-letter topic. */
+            topic: string;
+            /**
+             * Format: date-time
+             * @description Its time in Kafka; where that is none, or of the future, when it was heard of.
+             */
+            written_at: string;
+        };
+        /** @description Dead letters, the newest first. */
+        DeadLetterList: {
+            items: components["schemas"]["DeadLetter"][];
+            next_cursor?: string | null;
+        };
+        /** @description Where the record stood. */
+        DeadLetterOrigin: {
+            /**
+             * Format: date-time
+             * @description Its time there.
+             */
+            at?: string | null;
+            /** Format: int64 */
+            offset?: number | null;
+            /** Format: int32 */
+            partition?: number | null;
+            topic?: string | null;
+        };
         /** @description Records in a topic of dead letters. */
         DeadLetters: {
             /** Format: date-time */
             heard_at: string;
+            /** @description The one of `/pipeline/dead_letters` that was heard of last. */
+            newest_letter?: string | null;
             /** Format: int64 */
             records: number;
             /** @description The topic that they come from. */
@@ -1999,6 +2063,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Pipeline"];
+                };
+            };
+            /** @description A problem */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dead_letters: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description 1 to 1,000; default: 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterList"];
                 };
             };
             /** @description A problem */
