@@ -17,7 +17,7 @@ import { newest, open } from "./state/violations.ts";
 import { spoken, t, type Key } from "./text/index.ts";
 import { FleetView } from "./views/FleetView.tsx";
 import { MachineView } from "./views/MachineView.tsx";
-import { PipelineView } from "./views/PipelineView.tsx";
+import { PipelineView } from "./views/pipeline/PipelineView.tsx";
 import { SilencesView } from "./views/silences/SilencesView.tsx";
 import { SilenceView } from "./views/silences/SilenceView.tsx";
 import { ThresholdsView } from "./views/thresholds/ThresholdsView.tsx";

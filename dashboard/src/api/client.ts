@@ -8,6 +8,7 @@ export type Series = components["schemas"]["Series"];
 export type Metric = components["schemas"]["Metric"];
 export type Fleet = components["schemas"]["Fleet"];
 export type Pipeline = components["schemas"]["Pipeline"];
+export type DeadLetter = components["schemas"]["DeadLetter"];
 export type PipelineHost = components["schemas"]["PipelineHost"];
 export type HostPipeline = components["schemas"]["HostPipeline"];
 export type Session = components["schemas"]["Session"];
@@ -113,6 +114,7 @@ export const api = {
   /** A value now of each machine, or of each device of one; 1,000 at most. */
   top: (metric: string, signal?: AbortSignal) => ask(client.GET("/top", { params: { query: { metric, limit: 1_000 } }, signal })),
   pipeline: (signal?: AbortSignal) => ask(client.GET("/pipeline", { signal })),
+  deadLetters: (query: { limit: number; cursor?: string | undefined }, signal?: AbortSignal) => ask(client.GET("/pipeline/dead_letters", { params: { query }, signal })),
   violations: (query: ViolationQuery, signal?: AbortSignal) => ask(client.GET("/violations", { params: { query }, signal })),
   violationCounts: async <By extends keyof CountsBy>(by: By, query: CountsQuery, signal?: AbortSignal) =>
     (await ask(client.GET("/violations/counts", { params: { query: { ...query, by } }, signal }))) as Counts<By>,
