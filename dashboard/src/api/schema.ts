@@ -2554,7 +2554,7 @@ export interface operations {
     follow: {
         parameters: {
             query?: {
-                /** @description Of violations, machines, reports, hosts, containers, pipeline and clock, separated by commas; the first two without it. */
+                /** @description Of violations, machines, reports, hosts, containers, rules, pipeline and clock, separated by commas; the first two without it. */
                 topics?: string;
                 /** @description Only violations, machines and reports of this one. */
                 machine_id?: string;
