@@ -23,6 +23,17 @@ const nameOneself = async (page, name) => {
   await page.keyboard.press("Escape");
 };
 
+/** As WCAG has it. */
+function contrast(...colors) {
+  const light = (color) => {
+    const [red, green, blue] = color.match(/\d+/g).map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const [bright, dark] = colors.map(light).sort((one, other) => other - one);
+  return (bright + 0.05) / (dark + 0.05);
+}
+const everyMemory = { scope: { kind: "host" }, metric: "system.memory.utilization", direction: "above", for_seconds: 7, severity: "info" };
+
 /** Hosts whose load goes up and down: above 1 for a quarter of an hour each hour of the last ones. */
 async function withHistory(settings = {}) {
   const standalone = await Standalone.start(settings);
@@ -224,6 +235,33 @@ test("two who change the same rule see each other, and an old version comes back
   await (await front(list)).locator(".rule-line").waitFor({ state: "detached" });
   await ours.close();
   await theirs.close();
+  await standalone.stop();
+});
+
+test("a rule's values are read in their units, however late those come", async () => {
+  const standalone = await Standalone.start();
+  const { id } = await standalone.call("POST", "/thresholds", { ...everyMemory, value: 0.97, recovery_value: 0.955 });
+  const made = await context(browser);
+  const page = await made.newPage();
+  let release;
+  const isLate = new Promise((resolve) => (release = resolve));
+  await page.route("**/api/v1/catalog", async (route) => (await isLate, route.continue()));
+  const read = page.waitForResponse((response) => response.url().endsWith(`/thresholds/${id}`));
+  await page.goto(`${standalone.url}/thresholds/${id}`);
+  await (await read).finished();
+  assert.equal(await page.getByLabel("Note").count(), 0, "nothing to type in yet");
+  release();
+  assert.equal(await page.getByLabel("Value", { exact: true }).inputValue(), "97 %");
+  await page.getByLabel("Note").fill("only a note");
+  const button = page.getByRole("button", { name: "Save" });
+  await button.hover();
+  const [text, behind] = await button.evaluate((element) => [getComputedStyle(element).color, getComputedStyle(element).backgroundColor]);
+  assert.ok(contrast(text, behind) >= 4.5, `${text} on ${behind}, under the mouse`);
+  await button.click();
+  await page.getByText("Saved.").waitFor();
+  const saved = await standalone.get(`/thresholds/${id}`);
+  assert.deepEqual([saved.version, saved.note, saved.value, saved.recovery_value], [2, "only a note", 0.97, 0.955]);
+  await made.close();
   await standalone.stop();
 });
 
