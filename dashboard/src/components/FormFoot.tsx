@@ -1,7 +1,8 @@
 // The end of a form: saving it, what became of that, and going back to what is saved.
 
-import type { ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 
+import { choose, OPERATOR_CHARS, usePreferences } from "../state/preferences.ts";
 import type { Saving } from "../state/saving.ts";
 import { t } from "../text/index.ts";
 
@@ -25,6 +26,7 @@ export function FormFoot({ saving: { state, refused }, isNew, isDirty, isOutdate
           {t("form.failed", { reason: refused })} {wayOut}
         </p>
       )}
+      <Signature />
       <div className="buttons sticky">
         <button className="primary" disabled={state === "saving" || isOutdated || (!isNew && !isDirty)}>
           {t(isNew ? "form.create" : "form.save")}
@@ -40,5 +42,18 @@ export function FormFoot({ saving: { state, refused }, isNew, isDirty, isOutdate
         {children && <span className="more">{children}</span>}
       </div>
     </>
+  );
+}
+
+/** Versions name who made them: whoever has no name yet is asked for it. */
+function Signature() {
+  const { operator } = usePreferences();
+  // on while it is typed
+  const [isAsked] = useState(operator === "");
+  if (!isAsked) return null;
+  return (
+    <label className="signature">
+      {t("form.signature")} <input value={operator} maxLength={OPERATOR_CHARS} autoComplete="name" placeholder={t("versions.somebody")} onChange={(event) => choose({ operator: event.target.value })} />
+    </label>
   );
 }

@@ -102,6 +102,7 @@ export const enRules = {
   "problem.scope": "Say of what: a machine, a host, labels, a kind, a metric or a severity.",
   "form.label": "What it says",
   "form.create": "Create",
+  "form.signature": "Signed by",
   "form.save": "Save",
   "form.saving": "Saving …",
   "form.saved": "Saved.",

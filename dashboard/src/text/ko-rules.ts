@@ -104,6 +104,7 @@ export const koRules: Record<keyof typeof enRules, string> = {
   "problem.scope": "대상을 정하세요: 머신, 호스트, 라벨, 종류, 지표 또는 심각도.",
   "form.label": "내용",
   "form.create": "만들기",
+  "form.signature": "변경한 사람",
   "form.save": "저장",
   "form.saving": "저장 중 …",
   "form.saved": "저장했습니다.",
