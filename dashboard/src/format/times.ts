@@ -26,6 +26,8 @@ function shown(at: At, options: Intl.DateTimeFormatOptions): string {
 export const dateAndTime = (at: At) =>
   shown(at, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const minute = (at: At) => shown(at, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+/** The time of the day alone. */
+export const hour = (at: At) => shown(at, { hour: "2-digit", minute: "2-digit" });
 export const day = (at: At) => shown(at, { year: "numeric", month: "short", day: "numeric" });
 
 /** A day of a calendar, `2026-11-21`, as people write it; it is the same in every zone. */

@@ -8,7 +8,7 @@ import { dateAndTime } from "../../format/times.ts";
 import { fleets } from "../../state/fleet.ts";
 import { useStore } from "../../state/store.ts";
 import { t, type Key } from "../../text/index.ts";
-import { flowed, rateOf, type Flow } from "./flow.ts";
+import { flowed, rateOf, type Flow, type Place } from "./flow.ts";
 
 type Figure = [name: string, value: string, isBad?: boolean];
 
@@ -16,7 +16,8 @@ export function Picture({ pipeline }: { pipeline: Pipeline }) {
   const hosts = useStore(fleets.host.drawn) && fleets.host.rows.size;
   useEffect(() => fleets.host.use(), []);
   const heard = perSecond("pipeline.rate", useHeard());
-  const moved = perSecond("pipeline.moved", useMoved(pipeline));
+  const produced = perSecond("pipeline.moved", useFlow(pipeline, "end_offset"));
+  const consumed = perSecond("pipeline.moved", useFlow(pipeline, "position"));
   const { totals } = pipeline.ledger;
   const sum = (values: (number | null | undefined)[]) => values.reduce<number>((all, value) => all + (value ?? 0), 0);
   const removed = totals.thinned + totals.dropped + totals.damaged;
@@ -31,7 +32,7 @@ export function Picture({ pipeline }: { pipeline: Pipeline }) {
     {
       title: "pipeline.collectors",
       hop: collectors,
-      onwards: heard,
+      onwards: produced,
       figures: [
         [t("pipeline.hosts"), String(hosts)],
         [t("pipeline.spool"), count(spooled)],
@@ -41,7 +42,7 @@ export function Picture({ pipeline }: { pipeline: Pipeline }) {
     {
       title: "pipeline.kafka",
       hop: kafka,
-      onwards: moved,
+      onwards: consumed,
       figures: [
         [t("pipeline.partitions"), String(pipeline.partitions.length)],
         [t("pipeline.consumers"), String(consumers)],
@@ -102,10 +103,10 @@ function perSecond(key: Key, rate: number | null): string {
   return rate === null ? "" : t(key, { n: rate < 10 ? rate.toFixed(1) : rate.toFixed(0) });
 }
 
-/** What consumers moved on, a second. */
-function useMoved(pipeline: Pipeline): number | null {
+/** What producers or consumers moved on, a second. */
+function useFlow(pipeline: Pipeline, place: Place): number | null {
   const [seen, setSeen] = useState<{ pipeline: Pipeline | null; flow: Flow }>({ pipeline: null, flow: new Map() });
-  if (seen.pipeline !== pipeline) setSeen({ pipeline, flow: flowed(seen.flow, pipeline.partitions) });
+  if (seen.pipeline !== pipeline) setSeen({ pipeline, flow: flowed(seen.flow, pipeline.partitions, place) });
   return rateOf(seen.flow);
 }
 
