@@ -2,7 +2,8 @@
 
 import { memo } from "react";
 
-import type { Severity, Status } from "../api/client.ts";
+import type { Severity, Status, Violation } from "../api/client.ts";
+import { isCalm, SEVERITIES } from "../state/violations.ts";
 import { t, type Key } from "../text/index.ts";
 
 /** Shape and colour both say it. */
@@ -21,6 +22,25 @@ export function SeverityMark({ severity, count }: { severity: Severity; count?: 
     <span className={`severity ${severity}`} title={text}>
       {count ?? text}
       {count !== undefined && <span className="visually-hidden"> {text}</span>}
+    </span>
+  );
+}
+
+/** How many there are of each severity, the worst first, and without colour how many nobody has to look at. */
+export function SeverityCounts({ violations }: { violations: readonly Violation[] }) {
+  const calm = violations.filter(isCalm).length;
+  return (
+    <span className="severities">
+      {SEVERITIES.map((severity) => {
+        const count = violations.filter((violation) => violation.severity === severity && !isCalm(violation)).length;
+        return count > 0 && <SeverityMark key={severity} severity={severity} count={count} />;
+      })}
+      {calm > 0 && (
+        <span className="severity calm" title={t("violations.calm")}>
+          {calm}
+          <span className="visually-hidden"> {t("violations.calm")}</span>
+        </span>
+      )}
     </span>
   );
 }

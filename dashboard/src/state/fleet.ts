@@ -156,7 +156,7 @@ export class FleetStore {
       const before = this.rows.get(id);
       const at = Date.parse(String(cell("at")));
       const isNewer = !before || at >= before.at;
-      const row: Row = {
+      const read: Row = {
         id,
         name: String(cell("name")),
         hostId: String(cell("host_id")),
@@ -169,12 +169,15 @@ export class FleetStore {
         values: isNewer ? (cells.slice(head) as Cell[]) : before.values,
         version: (before?.version ?? 0) + 1,
       };
+      // in place: a list whose order is held has the rows themselves
+      const row = before ? Object.assign(before, read) : read;
       this.rows.set(id, row);
       if (this.kind === "host") this.byHost.set(row.hostId, row);
     }
   }
 
-  private take(brief: Brief): void {
+  /** What the stream says: at first all rows, also those of hosts that are silent. */
+  take(brief: Brief): void {
     this.heard += brief.rows.length;
     const head = brief.columns.indexOf("at") + 1;
     if (learnt[this.kind].size !== brief.columns.length - head) return this.reloadSoon();
@@ -185,7 +188,10 @@ export class FleetStore {
         isUnknown = true;
         continue;
       }
-      row.at = Date.parse(cells[1] as string);
+      const at = Date.parse(cells[1] as string);
+      // known already: nothing was heard
+      if (at === row.at) continue;
+      row.at = at;
       row.heardAt = Date.now();
       row.values = cells.slice(head) as Cell[];
       row.status = this.kind === "host" || RUNNING.includes(String(this.value(row, "state"))) ? "up" : "stopped";

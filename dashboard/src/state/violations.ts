@@ -131,6 +131,11 @@ export function start(): void {
   on<HostEvent>("machine.up", (event) => hostChanged(event, false));
 }
 
+/** Nobody has to look at it. */
+export const isCalm = (violation: Violation) => Boolean(violation.silenced) || Boolean(violation.acknowledged);
+
+/** The worst first. */
+export const SEVERITIES: readonly Severity[] = ["critical", "warning", "info"];
 const RANK: Record<Severity, number> = { critical: 2, warning: 1, info: 0 };
 
 export function worst(violations: readonly Violation[]): Severity | null {

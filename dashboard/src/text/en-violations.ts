@@ -26,6 +26,7 @@ export const enViolations = {
   "violations.hostDown": "host is down",
   "violations.silencedUntil": "silenced until {time}",
   "violations.acknowledged": "acknowledged by {by}",
+  "violations.calm": "acknowledged or silenced",
   "violations.all": "all",
   "violations.group.host": "host",
   "violations.group.machine": "machine",

@@ -28,6 +28,7 @@ export const koViolations: Record<keyof typeof enViolations, string> = {
   "violations.hostDown": "호스트 중단",
   "violations.silencedUntil": "{time}까지 무음",
   "violations.acknowledged": "{by} 님이 확인함",
+  "violations.calm": "확인되었거나 무음 처리됨",
   "violations.all": "전체",
   "violations.group.host": "호스트",
   "violations.group.machine": "머신",

@@ -2,18 +2,20 @@
 
 import type { ReactNode } from "react";
 
-import type { Kind, Severity, Violation } from "../api/client.ts";
+import type { Kind, Severity, Status, Violation } from "../api/client.ts";
 import { Sparkline } from "../charts/Sparkline.tsx";
 import { ceiling } from "../charts/columns.ts";
-import { Meter, SeverityMark } from "../components/Marks.tsx";
+import { Meter, SeverityCounts } from "../components/Marks.tsx";
 import { bytes, duration, percent, plain, rate } from "../format/numbers.ts";
 import { fleets, type Row } from "../state/fleet.ts";
 import { sparks } from "../state/sparks.ts";
-import { rank, worst } from "../state/violations.ts";
+import { worst } from "../state/violations.ts";
 import type { Key } from "../text/index.ts";
+import { urgency } from "./fleet-order.ts";
 
 export interface Shown {
   row: Row;
+  status: Status;
   violations: readonly Violation[];
   hostName: string;
 }
@@ -68,20 +70,8 @@ const violations: Column = {
   title: "column.violations",
   width: "minmax(64px, 84px)",
   rank: 1,
-  key: ({ violations }) => (violations.length === 0 ? 0 : rank(worst(violations)) * 1_000 + violations.length),
-  render: ({ violations }) => {
-    const counts = new Map<Severity, number>();
-    for (const { severity } of violations) counts.set(severity, (counts.get(severity) ?? 0) + 1);
-    const order: Severity[] = ["critical", "warning", "info"];
-    return (
-      <span className="severities">
-        {order.map((severity) => {
-          const count = counts.get(severity);
-          return count ? <SeverityMark key={severity} severity={severity} count={count} /> : null;
-        })}
-      </span>
-    );
-  },
+  key: ({ status, violations }) => urgency(status, violations),
+  render: ({ violations }) => <SeverityCounts violations={violations} />,
 };
 
 const name: Column = { id: "name", title: "column.name", width: "minmax(150px, 2.2fr)", rank: 1, isText: true, key: ({ row }) => row.name, render: () => null };

@@ -1,7 +1,8 @@
 // Which machines are shown, in which order and groups. Pure.
 
-import type { Status } from "../api/client.ts";
+import type { Status, Violation } from "../api/client.ts";
 import type { Row } from "../state/fleet.ts";
+import { isCalm, rank, worst } from "../state/violations.ts";
 
 /** What the URL says. */
 export interface Choice {
@@ -34,6 +35,22 @@ export function choiceOf(query: URLSearchParams, sort: string): Choice {
     group: query.get("group") ?? "",
     sort: query.get("sort") ?? sort,
   };
+}
+
+/** Violations of one severity that are told apart; more are as urgent as these. */
+const COUNTED = 9_999;
+const DOWN: Partial<Record<Status, number>> = { down: 2, late: 1 };
+
+/** How soon somebody should look at a machine: by the worst that nobody cares for yet, a silent one before others of the same, then by how much of it. */
+export function urgency(status: Status, violations: readonly Violation[]): number {
+  const count = (of: readonly Violation[]) => {
+    const severity = worst(of);
+    return Math.min(COUNTED, of.filter((violation) => violation.severity === severity).length) / (COUNTED + 1);
+  };
+  const [calm, unseen] = [violations.filter(isCalm), violations.filter((violation) => !isCalm(violation))];
+  // below what comes of any count
+  const rest = (rank(worst(calm)) + count(calm)) / (4 * (COUNTED + 1));
+  return 3 * rank(worst(unseen)) + (DOWN[status] ?? 0) + count(unseen) + rest;
 }
 
 /** Each word is found somewhere: in the name, a label, the image or the host's name. */
