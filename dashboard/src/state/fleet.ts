@@ -54,6 +54,11 @@ const RUNNING = ["running", "paused", "restarting"];
 /** Where each column is among a row's values, as the backend said last. */
 const learnt: Record<Kind, Map<string, number>> = { host: new Map(), container: new Map() };
 
+/** A host that says nothing is late before the backend calls it down. */
+export function isLate(silenceMs: number, intervalMs: number): boolean {
+  return silenceMs > Math.max(2 * intervalMs, 5_000) + 1_000;
+}
+
 export type Loading = { state: "loading" | "ready"; error: string | null };
 
 export class FleetStore {
@@ -86,10 +91,9 @@ export class FleetStore {
     return typeof value === "number" ? value : null;
   }
 
-  /** What is shown: a host that says nothing is late before the backend calls it down. */
+  /** What is shown. */
   status(row: Row): Status {
-    const silence = Date.now() - row.heardAt;
-    return row.status === "up" && silence > Math.max(2 * row.intervalMs, 5_000) + 1_000 ? "late" : row.status;
+    return row.status === "up" && isLate(Date.now() - row.heardAt, row.intervalMs) ? "late" : row.status;
   }
 
   /** Follows the fleet as long as somebody looks. */
