@@ -47,6 +47,8 @@ function subscribe(listener: () => void): () => void {
 }
 
 export function navigate(url: string, how: "push" | "replace" = "push"): void {
+  // where the page is already, there is nothing to come back from
+  if (new URL(url, location.href).href === location.href) return;
   if (how === "push") history.pushState(null, "", url);
   else history.replaceState(null, "", url);
   tell();

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Series } from "../src/api/client.ts";
-import { append, ceiling, gapMs, stack, table, trim } from "../src/charts/columns.ts";
+import { append, ceiling, gapMs, sampled, stack, table, trim } from "../src/charts/columns.ts";
 import { chartData, LINES_MAX } from "../src/charts/lines.ts";
 
 function series(t: number[], avg: number[], change: Partial<Series> = {}): Series {
@@ -74,12 +74,45 @@ test("what goes out is drawn below the axis and read as it is", () => {
   expect(lines[0]?.values).toEqual([-5]);
 });
 
-test("the past is moved to where it is compared", () => {
-  const past = { series: [series([0, 2_000], [7, 8])], shiftMs: 86_400_000, label: "before" };
-  const { t, lines } = chartData([series([86_400_000], [1])], { ...WISH, past });
-  expect(t).toEqual([86_400_000, 86_402_000]);
+const DAY_MS = 86_400_000;
+const before = (t: number[], avg: number[], change: Partial<Series> = {}) => ({ series: [series(t, avg, change)], shiftMs: DAY_MS, label: "before" });
+
+test("the past is moved to where it is compared, and goes on where the present ends", () => {
+  const { t, lines } = chartData([series([DAY_MS], [1])], { ...WISH, past: before([0, 2_000], [7, 8]) });
+  expect(t).toEqual([DAY_MS, DAY_MS + 2_000]);
   expect(lines.map((line) => [line.faint ?? false, line.values])).toEqual([
     [false, [1, null]],
     [true, [7, 8]],
   ]);
+});
+
+test("a past of another resolution and phase breaks neither line", () => {
+  const present = series([0, 2_000, 4_000, 6_000].map((at) => at + DAY_MS), [1, 2, 3, 4]);
+  const { t, lines } = chartData([present], { ...WISH, past: before([-900, 2_100, 5_100, 8_100], [0, 30, 60, 90], { resolution_ms: 3_000 }) });
+  expect(t.map((at) => at - DAY_MS), "only its ends add to the present's times").toEqual([-900, 0, 2_000, 4_000, 6_000, 8_100]);
+  expect(lines[0]?.values).toEqual([null, 1, 2, 3, 4, null]);
+  expect(lines[1]?.values.map((value) => Math.round(value ?? NaN))).toEqual([0, 9, 29, 49, 69, 90]);
+});
+
+test("the past is seen where the present is silent, and has gaps of its own", () => {
+  const present = series([0, 2_000, 60_000].map((at) => at + DAY_MS), [1, 2, 3]);
+  const { t, lines } = chartData([present], { ...WISH, past: before([0, 2_000, 30_000, 32_000], [5, 6, 7, 8]) });
+  expect(t.map((at) => at - DAY_MS)).toEqual([0, 2_000, 2_001, 30_000, 32_000, 60_000]);
+  expect(lines.map((line) => line.values)).toEqual([
+    [1, 2, null, null, null, 3],
+    [5, 6, 6, 7, 8, null],
+  ]);
+  expect(chartData([], { ...WISH, past: before([0], [5]) }).t, "only the past").toEqual([DAY_MS]);
+  expect(chartData([present], { ...WISH, past: { series: [], shiftMs: DAY_MS, label: "before" } }).lines[1]?.values.every((value) => value === null)).toBe(true);
+});
+
+test("between two points of a series is what lies between them, near one of them alone what it is", () => {
+  expect(sampled(series([0, 10_000, 40_000], [0, 10, 50]), [-5_000, -5_001, 5_000, 14_000, 25_000, 36_000, 46_000], 10_000)).toEqual([0, null, 5, 10, null, 50, null]);
+});
+
+test("a limit is drawn when the values come near it, and read always", () => {
+  const limit = (used: number) => [series([0], [used], { metric: "used" }), series([0], [100], { metric: "limit" })];
+  const wish = { ...WISH, metrics: ["used", "limit"], whenNear: ["limit"] };
+  expect(chartData(limit(40), wish).lines.map((line) => [line.values, line.shown])).toEqual([[[40], undefined], [[100], undefined]]);
+  expect(chartData(limit(39), wish).lines.map((line) => [line.values, line.shown])).toEqual([[[39], undefined], [[null], [100]]]);
 });

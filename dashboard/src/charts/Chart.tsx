@@ -5,12 +5,15 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import type { Severity } from "../api/client.ts";
-import { byUnit, onAxis } from "../format/numbers.ts";
+import { onAxis } from "../format/numbers.ts";
 import { zone } from "../format/times.ts";
 import { theme, usePreferences } from "../state/preferences.ts";
 import { useStore } from "../state/store.ts";
-import { ceiling, type Column } from "./columns.ts";
+import { BINARY, heights, isBinary, timeLabels } from "./axes.ts";
+import type { Column } from "./columns.ts";
+import { showValues } from "./cursor.ts";
 import { drawMarks, lit, type Mark, pointAt, showName } from "./marks.ts";
+import { alpha, drawRules, drawStretches } from "./watched.ts";
 
 export interface Line {
   label: string;
@@ -24,7 +27,7 @@ export interface Line {
   filled?: boolean;
   /** The past, to compare with. */
   faint?: boolean;
-  /** What the legend shows where the line is moved: stacked, or below the axis. */
+  /** What the legend shows where the line is moved: stacked, below the axis, or out of it. */
   shown?: Column;
 }
 
@@ -32,6 +35,8 @@ export interface ChartData {
   t: number[];
   lines: Line[];
   isStacked: boolean;
+  /** Points that are farther apart, in ms, have nothing between them. */
+  gap: number;
 }
 
 export interface Rule {
@@ -39,6 +44,8 @@ export interface Rule {
   severity: Severity;
   /** Where it closes again: drawn fainter. */
   isRecovery?: boolean;
+  /** Of a metric that is drawn below the axis. */
+  isBelow?: boolean;
 }
 
 export interface Stretch {
@@ -74,10 +81,11 @@ export const Chart = memo(function Chart(props: Props) {
   const box = useRef<HTMLDivElement>(null);
   const legend = useRef<HTMLUListElement>(null);
   const chart = useRef<uPlot | null>(null);
+  const clock = useRef<HTMLElement | null>(null);
   const latest = useRef(props);
   const colors = useStore(theme);
   const { zone: zoneChosen, language } = usePreferences();
-  const shape = shapeOf(props.data);
+  const shape = shapeOf(props);
 
   useEffect(() => {
     latest.current = props;
@@ -86,7 +94,12 @@ export const Chart = memo(function Chart(props: Props) {
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    const made = new uPlot(options(latest, legend, element.clientWidth), columns(latest.current.data), element);
+    const time = document.createElement("p");
+    time.className = "cursor-time";
+    time.hidden = true;
+    clock.current = time;
+    const show = (chart: uPlot) => showValues(chart, latest.current, legend.current, time);
+    const made = new uPlot(options(latest, show, element.clientWidth), columns(latest.current.data), element);
     chart.current = made;
     const resized = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }));
     resized.observe(element);
@@ -95,7 +108,7 @@ export const Chart = memo(function Chart(props: Props) {
     made.over.addEventListener("mouseleave", () => lit.set(null));
     const name = document.createElement("p");
     name.className = "mark-name";
-    made.over.append(name);
+    made.over.append(name, time);
     const showLit = () => {
       showName(made, name, latest.current.marks ?? []);
       if (latest.current.marks?.length) made.redraw(false, false);
@@ -114,21 +127,19 @@ export const Chart = memo(function Chart(props: Props) {
   useEffect(() => {
     latest.current = props;
     chart.current?.setData(columns(props.data));
-    if (chart.current) showValues(chart.current, latest.current, legend.current);
+    if (chart.current && clock.current) showValues(chart.current, props, legend.current, clock.current);
   }, [props]);
 
   return (
     <>
       <ul className="legend" ref={legend}>
-        {props.data.lines.map((line, index) =>
-          line.faint ? null : (
-            <li key={index}>
-              <i style={{ background: `var(--line-${line.color % 8})` }} />
-              <span title={line.label}>{line.label}</span>
-              <b data-line={index} />
-            </li>
-          ),
-        )}
+        {props.data.lines.map((line, index) => (
+          <li key={index}>
+            <i {...(line.faint ? { className: "past" } : { style: { background: `var(--line-${line.color % 8})` } })} />
+            <span title={line.label}>{line.label}</span>
+            <b data-line={index} />
+          </li>
+        ))}
       </ul>
       <div className="chart" ref={box} role="img" aria-label={props.label} />
     </>
@@ -136,8 +147,8 @@ export const Chart = memo(function Chart(props: Props) {
 });
 
 /** What uPlot is told once. */
-function shapeOf(data: ChartData): string {
-  return data.lines.map((line) => `${line.color}${line.filled ? "f" : ""}${line.faint ? "p" : ""}${line.min ? "b" : ""}`).join() + data.isStacked;
+function shapeOf({ data, unit }: Props): string {
+  return unit + data.lines.map((line) => `${line.color}${line.filled ? "f" : ""}${line.faint ? "p" : ""}${line.min ? "b" : ""}`).join() + data.isStacked;
 }
 
 /** Each line, and its band's edges behind it. */
@@ -154,7 +165,7 @@ function css(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-function options(latest: { current: Props }, legend: { current: HTMLElement | null }, width: number): uPlot.Options {
+function options(latest: { current: Props }, show: (chart: uPlot) => void, width: number): uPlot.Options {
   const { data } = latest.current;
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
@@ -166,7 +177,7 @@ function options(latest: { current: Props }, legend: { current: HTMLElement | nu
     series.push({
       ...plain,
       stroke: line.faint ? css("--line-past") : color,
-      width: line.faint ? 1 : 1.5,
+      width: 1.5,
       ...(line.faint && { dash: [4, 3] }),
       ...(line.filled && below < 0 && { fill: alpha(color, data.isStacked ? 0.55 : 0.12) }),
     });
@@ -198,16 +209,18 @@ function options(latest: { current: Props }, legend: { current: HTMLElement | nu
       { ...axis, space: 30, size: 64, ...(isBinary(latest.current) && { incrs: BINARY }), values: (_, splits) => splits.map((value) => onAxis(latest.current.unit, Math.abs(value))) },
     ],
     hooks: {
-      drawClear: [(chart) => drawStretches(chart, latest.current)],
+      // the fills of a stack would hide them
+      drawClear: [(chart) => !data.isStacked && drawStretches(chart, latest.current.stretches ?? [], css)],
       draw: [
         (chart) => {
-          drawRules(chart, latest.current);
+          if (data.isStacked) drawStretches(chart, latest.current.stretches ?? [], css);
+          drawRules(chart, latest.current.rules ?? [], css);
           drawMarks(chart, latest.current.marks ?? [], css);
         },
       ],
       setCursor: [
         (chart) => {
-          showValues(chart, latest.current, legend.current);
+          show(chart);
           pointAt(chart, latest.current.marks ?? []);
         },
       ],
@@ -217,91 +230,11 @@ function options(latest: { current: Props }, legend: { current: HTMLElement | nu
           if (width < DRAG_PX) return;
           const at = (px: number) => chart.posToVal(px, "x");
           chart.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+          // the other charts are told, too, but by no event
+          if (!chart.cursor.event) return;
           latest.current.onZoom(at(left), at(left + width));
         },
       ],
     },
   };
-}
-
-function heights(props: Props, least: number | null, greatest: number | null): [number, number] {
-  const bottom = Math.min(0, least ?? 0);
-  let top = Math.max(greatest ?? 0, props.top ?? 0);
-  // a threshold that is not far away is worth its place
-  for (const rule of props.rules ?? []) if (rule.value > top && rule.value <= top * 2.5) top = rule.value * 1.02;
-  top = top > 0 ? ceiling(top, isBinary(props)) : bottom < 0 ? 0 : 1;
-  if (props.limit !== undefined) top = Math.min(top, props.limit);
-  return [bottom < 0 ? -ceiling(-bottom, isBinary(props)) : 0, top];
-}
-
-const BINARY = Array.from({ length: 50 }, (_, power) => 2 ** power);
-const isBinary = (props: Props) => props.unit.startsWith("By");
-
-const DAY_MS = 86_400_000;
-
-function timeLabels(splits: number[]): string[] {
-  const step = (splits[1] ?? 0) - (splits[0] ?? 0);
-  const language = document.documentElement.lang === "ko" ? "ko" : "en-GB";
-  const timeZone = zone();
-  const clock: Intl.DateTimeFormatOptions = { timeZone, hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(step < 60_000 && { second: "2-digit" }) };
-  const date: Intl.DateTimeFormatOptions = { timeZone, day: "numeric", month: "short" };
-  const times = new Intl.DateTimeFormat(language, step >= DAY_MS ? date : clock);
-  const dates = new Intl.DateTimeFormat(language, date);
-  let before = "";
-  return splits.map((at) => {
-    const day = dates.format(at);
-    // a day is named where it begins
-    const isNew = step < DAY_MS && before !== "" && day !== before;
-    before = day;
-    return isNew ? day : times.format(at);
-  });
-}
-
-/** The style's colours are written as `#rrggbb`. */
-function alpha(color: string, share: number): string {
-  return color + Math.round(share * 255).toString(16).padStart(2, "0");
-}
-
-function drawStretches(chart: uPlot, props: Props): void {
-  const { ctx, bbox } = chart;
-  ctx.save();
-  for (const stretch of props.stretches ?? []) {
-    const left = Math.max(bbox.left, chart.valToPos(stretch.from, "x", true));
-    const right = Math.min(bbox.left + bbox.width, chart.valToPos(stretch.to, "x", true));
-    if (right < left) continue;
-    const color = css(`--${stretch.severity}`);
-    ctx.fillStyle = alpha(color, 0.13);
-    ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
-    ctx.fillStyle = color;
-    ctx.fillRect(left, bbox.top, Math.max(2, right - left), 2 * devicePixelRatio);
-  }
-  ctx.restore();
-}
-
-function drawRules(chart: uPlot, props: Props): void {
-  const { ctx, bbox } = chart;
-  ctx.save();
-  ctx.lineWidth = devicePixelRatio;
-  for (const rule of props.rules ?? []) {
-    const y = chart.valToPos(rule.value, "y", true);
-    if (y < bbox.top || y > bbox.top + bbox.height) continue;
-    ctx.strokeStyle = css(rule.isRecovery ? "--muted" : `--${rule.severity}`);
-    ctx.setLineDash((rule.isRecovery ? [2, 4] : [6, 4]).map((px) => px * devicePixelRatio));
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.stroke();
-  }
-  ctx.restore();
-}
-
-/** The values under the cursor, else the newest ones. Past React: the cursor moves faster. */
-function showValues(chart: uPlot, props: Props, legend: HTMLElement | null): void {
-  const cursor = chart.cursor.idx;
-  for (const element of legend?.querySelectorAll<HTMLElement>("[data-line]") ?? []) {
-    const line = props.data.lines[Number(element.dataset.line)];
-    const values = line?.shown ?? line?.values ?? [];
-    const value = typeof cursor === "number" ? values[cursor] : values.findLast((value) => value !== null);
-    element.textContent = value === null || value === undefined ? "–" : byUnit(props.unit, Math.abs(value));
-  }
 }

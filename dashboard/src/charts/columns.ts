@@ -25,20 +25,34 @@ function times(series: readonly Series[]): number[] {
   return [...new Set(series.flatMap((one) => one.t))].sort((one, other) => one - other);
 }
 
-/** Side by side. Where nothing was measured for longer than `gap`, a point without values breaks the lines. */
-export function table(series: readonly Series[], gap: number): Table {
+/**
+ * Side by side. Where nothing was measured for longer than `gap`, a point without values breaks the lines; there and at both ends
+ * the axis has `others`, rising times at which something else is drawn.
+ */
+export function table(series: readonly Series[], gap: number, others: readonly number[] = []): Table {
   const all = times(series);
   const t: number[] = [];
   const from: number[] = [];
+  let other = 0;
+  const fill = (after: number, until: number) => {
+    for (; other < others.length && (others[other] as number) < until; other += 1) {
+      if ((others[other] as number) <= after) continue;
+      t.push(others[other] as number);
+      from.push(-1);
+    }
+  };
+  fill(-Infinity, all[0] ?? Infinity);
   for (const [index, at] of all.entries()) {
     const before = all[index - 1];
     if (before !== undefined && at - before > gap) {
       t.push(before + 1);
       from.push(-1);
+      fill(before + 1, at);
     }
     t.push(at);
     from.push(index);
   }
+  fill(all.at(-1) ?? Infinity, Infinity);
   const columns = series.map((one) => {
     const isWhole = one.t.length === all.length;
     const place = isWhole ? null : new Map(one.t.map((at, index) => [at, index]));
@@ -53,6 +67,25 @@ export function table(series: readonly Series[], gap: number): Table {
     return { avg, min: isOne ? avg : pick(one.min), max: isOne ? avg : pick(one.max) };
   });
   return { t, columns };
+}
+
+/** What a series was at rising times that are not its own: between two points what lies between them, but nothing where it has a gap. */
+export function sampled(series: Series, times: readonly number[], gap: number): Column {
+  let next = 0;
+  return times.map((at) => {
+    while ((series.t[next] ?? Infinity) < at) next += 1;
+    const [before, after] = [series.t[next - 1] ?? -Infinity, series.t[next] ?? Infinity];
+    const [low, high] = [series.avg[next - 1] ?? null, series.avg[next] ?? null];
+    if (after === at) return high;
+    if (after - before <= gap && low !== null && high !== null) return low + ((high - low) * (at - before)) / (after - before);
+    if (Math.min(at - before, after - at) > gap / 2) return null;
+    return at - before <= after - at ? low : high;
+  });
+}
+
+/** What is not much higher than the values is worth its place beside them: they stay readable. */
+export function isNear(value: number, greatest: number): boolean {
+  return value <= greatest * 2.5;
 }
 
 /** Each column on top of those before it; nothing stands on what is not there. */

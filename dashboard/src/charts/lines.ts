@@ -2,7 +2,7 @@
 
 import type { Series } from "../api/client.ts";
 import type { ChartData, Line } from "./Chart.tsx";
-import { gapMs, stack, table, type Column } from "./columns.ts";
+import { gapMs, isNear, sampled, stack, table, type Column } from "./columns.ts";
 
 export interface Wish {
   metrics: readonly string[];
@@ -11,7 +11,9 @@ export interface Wish {
   /** What a line of this series is called. */
   label: (series: Series) => string;
   intervalMs: number;
-  /** The past, moved to where it is compared, and what it is called. */
+  /** These are drawn only when the others come near them; the legend has them always. */
+  whenNear?: readonly string[] | undefined;
+  /** The past, how far it is moved to where it is compared, and what it is called. */
   past?: { series: readonly Series[]; shiftMs: number; label: string } | undefined;
 }
 
@@ -22,18 +24,21 @@ const BANDS_MAX = 3;
 
 export function chartData(all: readonly Series[], wish: Wish): ChartData {
   const series = chosen(all, wish.metrics);
-  const past = (wish.past?.series ?? []).map((one) => ({ ...one, t: one.t.map((at) => at + (wish.past?.shiftMs ?? 0)) }));
-  const together = [...series, ...past];
-  const width = Math.max(0, ...together.map((one) => one.resolution_ms));
-  const { t, columns } = table(together, gapMs(width, wish.intervalMs));
+  // the present has its own times and keeps its lines whole, whatever resolution the past has
+  const past = wish.past && moved(wish.past.series[0], wish.past.shiftMs);
+  const width = Math.max(0, ...series.map((one) => one.resolution_ms));
+  const gap = gapMs(width, wish.intervalMs);
+  const { t, columns: own } = table(series, gap, past?.t);
   const colors = colorsOf(series);
-  const own = columns.slice(0, series.length);
+  const none: Column = t.map(() => null);
+  const greatest = Math.max(...series.flatMap((one) => (wish.whenNear?.includes(one.metric) ? [] : one.max)));
   const stacked = wish.isStacked ? stack(own.map((column) => column.avg)) : null;
   const hasBands = !wish.isStacked && series.length <= BANDS_MAX && width > 1.5 * wish.intervalMs;
   const lines = series.map((one, index): Line => {
     const column = own[index] as (typeof own)[number];
     const isBelow = wish.below.includes(one.metric);
-    const side = (values: Column) => (isBelow ? values.map((value) => (value === null ? null : -value)) : values);
+    const isFar = wish.whenNear?.includes(one.metric) && !isNear(Math.max(...one.avg), greatest);
+    const side = (values: Column) => (isFar ? none : isBelow ? values.map((value) => (value === null ? null : -value)) : values);
     const bounds = hasBands ? { min: side(isBelow ? column.max : column.min), max: side(isBelow ? column.min : column.max) } : {};
     return {
       label: wish.label(one),
@@ -41,12 +46,16 @@ export function chartData(all: readonly Series[], wish: Wish): ChartData {
       values: stacked?.[index] ?? side(column.avg),
       filled: wish.isStacked || series.length === 1,
       ...bounds,
-      ...(stacked && { shown: column.avg }),
+      ...((stacked || isFar) && { shown: column.avg }),
     };
   });
-  // what is on top of a stack is drawn last, and the past behind everything else is drawn as one more line
-  const before = past.map((_, index): Line => ({ label: wish.past?.label ?? "", color: 0, values: columns[series.length + index]?.avg ?? [], faint: true }));
-  return { t, lines: [...lines, ...before], isStacked: wish.isStacked };
+  // what is on top of a stack is drawn last, and the past is one more line
+  const before: Line[] = wish.past ? [{ label: wish.past.label, color: 0, values: past ? sampled(past, t, gapMs(Math.max(width, past.resolution_ms), wish.intervalMs)) : none, faint: true }] : [];
+  return { t, lines: [...lines, ...before], isStacked: wish.isStacked, gap };
+}
+
+function moved(series: Series | undefined, shiftMs: number): Series | undefined {
+  return series && { ...series, t: series.t.map((at) => at + shiftMs) };
 }
 
 /** By metric in the order of the wish, then by device; of too many those with the greatest values. */

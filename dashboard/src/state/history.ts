@@ -1,6 +1,6 @@
 // Series of one machine over a range, going on live while the range ends now.
 
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { api, type Series } from "../api/client.ts";
 import { append, trim } from "../charts/columns.ts";
@@ -13,6 +13,8 @@ import { coalesced } from "./store.ts";
 /** Points of one line: about as many as pixels. */
 const POINTS = 500;
 const DRAW_MS = 1_000;
+/** The past is read again at least so often: no timer counts up to the quarter of a year. */
+const PAST_MAX_MS = 86_400_000;
 
 interface Question {
   machineId: string;
@@ -44,22 +46,21 @@ export function useHistory(question: Question): History {
     const answer = await api.series(machineId, metrics, from, to, POINTS, signal);
     return answer.series;
   });
-  const [pastSeries, setPast] = useState<{ key: string; series: readonly Series[] } | null>(null);
-  const pastKey = past ? `${machineId} ${past.metrics.join()} ${key(range)} ${past.shiftMs}` : "";
-  useEffect(() => {
-    if (!past || !isVisible) return;
-    const controller = new AbortController();
+  // a range that moves on is followed by its past for a while, and before that ends it is read again
+  const more = range.type === "live" ? range.ms / 4 : 0;
+  const pastKey = past ? `${machineId} ${past.metrics.join()} ${key(range)} ${past.shiftMs} ${isVisible}` : "";
+  const before = useResource(pastKey, async (signal) => {
+    if (!past || !isVisible) return NEVER;
     const { from, to } = ends(range, now());
-    // a range that moves on is followed by its past for a while
-    const more = range.type === "live" ? range.ms / 4 : 0;
-    api.series(machineId, past.metrics, from - past.shiftMs, to - past.shiftMs + more, POINTS, controller.signal).then(
-      (answer) => setPast({ key: pastKey, series: answer.series }),
-      // nothing to compare with is what is shown then
-      () => setPast({ key: pastKey, series: [] }),
-    );
-    return () => controller.abort();
-    // the key has all of them
-  }, [pastKey, isVisible]); // eslint-disable-line react-hooks/exhaustive-deps
+    const answer = await api.series(machineId, past.metrics, from - past.shiftMs, to - past.shiftMs + more, POINTS, signal);
+    return answer.series;
+  });
+  const reloadPast = before.reload;
+  useEffect(() => {
+    if (!pastKey || more === 0) return;
+    const timer = setInterval(reloadPast, Math.min(more * 0.8, PAST_MAX_MS));
+    return () => clearInterval(timer);
+  }, [pastKey, more, reloadPast]);
 
   const [version, setVersion] = useState(0);
   const draw = useMemo(() => coalesced(() => setVersion((before) => before + 1), DRAW_MS), []);
@@ -77,7 +78,13 @@ export function useHistory(question: Question): History {
     });
   }, [machineId, names, range, intervalMs, device, draw]);
 
-  return { resource, past: past && pastSeries?.key === pastKey ? pastSeries.series : null, version };
+  const { reload } = resource;
+  const reloadBoth = useCallback(() => {
+    reload();
+    reloadPast();
+  }, [reload, reloadPast]);
+  // a chart without its past says why
+  return { resource: { ...resource, error: resource.error ?? (resource.data && before.error), reload: reloadBoth }, past: before.data, version };
 }
 
 interface Known {

@@ -90,7 +90,6 @@ export const en = {
   "compare.none": "nothing",
   "compare.1d": "the day before",
   "compare.7d": "the week before",
-  "compare.before": "before",
   "machine.unknown": "There is no such machine.",
   "machine.lastReport": "last report {time}",
   "machine.since": "{status} since {time} ({lasts})",

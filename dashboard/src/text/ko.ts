@@ -91,7 +91,6 @@ export const ko: Record<Key, string> = {
   "compare.none": "없음",
   "compare.1d": "전날",
   "compare.7d": "전주",
-  "compare.before": "이전",
   "machine.unknown": "그런 머신이 없습니다.",
   "machine.lastReport": "마지막 보고 {time}",
   "machine.since": "{time}부터 {status} ({lasts})",

@@ -7,6 +7,7 @@ import { Chart, type Rule, type Stretch } from "../charts/Chart.tsx";
 import { chartData } from "../charts/lines.ts";
 import type { Mark } from "../charts/marks.ts";
 import { Link } from "../components/Link.tsx";
+import { useNow } from "../components/useNow.ts";
 import { Panel } from "../components/Panel.tsx";
 import { byUnit } from "../format/numbers.ts";
 import { now } from "../live/live.ts";
@@ -15,7 +16,7 @@ import { useHistory } from "../state/history.ts";
 import { t } from "../text/index.ts";
 import type { ChartEntry } from "./chart-list.ts";
 import { newThresholdLink } from "./links.ts";
-import { COMPARE, compareOf, ends, fixed, type Range } from "./range.ts";
+import { COMPARE, compareOf, ends, fixed, LIVE, type Range } from "./range.ts";
 
 interface Props {
   machineId: string;
@@ -40,21 +41,25 @@ export function ChartPanel({ machineId, intervalMs, entry, range, rules, violati
   const history = useHistory({ machineId, metrics: entry.metrics, range, intervalMs, device: entry.device, isVisible, past });
   const series = history.resource.data;
 
+  const nameOf = (metric: string) => {
+    const name = entry.names[metric];
+    return name && t(name);
+  };
   const watched = [...entry.metrics, ...(entry.watches ?? [])];
   const data = chartData(series ?? [], {
     metrics: entry.metrics,
     isStacked: entry.isStacked ?? false,
+    whenNear: entry.whenNear,
     below: entry.below ?? [],
     intervalMs,
-    label: (one) => {
-      const name = entry.names[one.metric];
-      return [one.device, name && t(name)].filter(Boolean).join(" ") || t(entry.title);
-    },
-    past: past && history.past ? { series: history.past, shiftMs, label: t("compare.before") } : undefined,
+    label: (one) => [one.device, nameOf(one.metric)].filter(Boolean).join(" ") || t(entry.title),
+    past: past && compare ? { series: history.past ?? [], shiftMs, label: [nameOf(past.metrics[0] ?? ""), t(`compare.${compare}`)].filter(Boolean).join(", ") } : undefined,
   });
+  // time goes on where no report comes
+  useNow();
   const { from, to } = ends(range, now());
   const drawn = rules.filter((rule) => watched.includes(rule.metric) && rule.threshold.condition === "value" && rule.threshold.effect === "open" && isSameUnit(entry, rule.metric));
-  const lines = distinct(drawn.map((rule): Rule => ({ value: rule.threshold.value ?? 0, severity: rule.threshold.severity })));
+  const lines = distinct(drawn.map((rule): Rule => ({ value: rule.threshold.value ?? 0, severity: rule.threshold.severity, isBelow: entry.below?.includes(rule.metric) ?? false })));
   const stretches = violations.filter((violation) => watched.includes(violation.metric)).map(stretch);
   const hasValues = data.t.length > 0;
 
@@ -72,7 +77,7 @@ export function ChartPanel({ machineId, intervalMs, entry, range, rules, violati
           marks={marks}
           label={t(entry.title)}
           onZoom={(from, to) => change(fixed(from, to))}
-          onReset={() => change({ from: null, to: null })}
+          onReset={() => change(LIVE)}
         />
       </Panel>
     </div>
@@ -84,8 +89,10 @@ function isSameUnit(entry: ChartEntry, metric: string): boolean {
   return entry.metrics.includes(metric) || (entry.unit === "1" && metric.endsWith("utilization"));
 }
 
+const keyOf = (rule: Rule) => `${rule.value} ${rule.severity} ${rule.isBelow}`;
+
 function distinct(rules: readonly Rule[]): Rule[] {
-  return [...new Map(rules.map((rule) => [`${rule.value} ${rule.severity}`, rule])).values()];
+  return [...new Map(rules.map((rule) => [keyOf(rule), rule])).values()];
 }
 
 function stretch(violation: Violation): Stretch {
@@ -105,7 +112,7 @@ function Aside({ rules, unit, metric, machineId }: AsideProps) {
   return (
     <>
       {rules.map((rule) => (
-        <span key={`${rule.value} ${rule.severity}`} className={`rule ${rule.severity}`} title={t("nav.thresholds")}>
+        <span key={keyOf(rule)} className={`rule ${rule.severity}`} title={t("nav.thresholds")}>
           {byUnit(unit, rule.value)}
         </span>
       ))}

@@ -19,6 +19,8 @@ export interface ChartEntry {
   below?: readonly string[];
   /** The axis ends here, whatever the values. */
   limit?: number;
+  /** These are drawn when the others come near them, and always read in the legend. */
+  whenNear?: readonly string[];
   /** What the past is compared by; of a stack the whole. */
   compare?: string;
   /** Metrics whose thresholds and violations belong here, beside its own. */
@@ -131,6 +133,7 @@ const CONTAINER: ChartEntry[] = [
     unit: "By",
     metrics: ["container.memory.working_set", "container.memory.usage", "container.memory.limit"],
     names: { "container.memory.working_set": "line.workingSet", "container.memory.usage": "line.usage", "container.memory.limit": "line.limit" },
+    whenNear: ["container.memory.limit"],
     compare: "container.memory.working_set",
     watches: ["container.memory.utilization"],
   },

@@ -12,7 +12,7 @@ export type Range = { type: "live"; name: RangeName; ms: number } | { type: "fix
 /** Shortest stretch that can be zoomed to. */
 const SHORTEST_MS = 10_000;
 
-/** What the query says; nonsense is the default. */
+/** What the query says; nonsense is the default. A fixed stretch has the range beside it that was live before. */
 export function rangeOf(query: URLSearchParams): Range {
   const from = Date.parse(query.get("from") ?? "");
   const to = Date.parse(query.get("to") ?? "");
@@ -31,15 +31,18 @@ export function ends(range: Range, now: number): { from: number; to: number } {
 }
 
 /** The query of a fixed stretch. */
-export function fixed(from: number, to: number): Record<string, string | null> {
+export function fixed(from: number, to: number): { from: string; to: string } {
   const middle = (from + to) / 2;
   const half = Math.max(SHORTEST_MS, to - from) / 2;
   const iso = (at: number) => new Date(Math.round(at)).toISOString();
-  return { from: iso(middle - half), to: iso(middle + half), range: null };
+  return { from: iso(middle - half), to: iso(middle + half) };
 }
 
+/** Back from a fixed stretch to the range that was live before. */
+export const LIVE = { from: null, to: null } as const;
+
 /** The stretch before or behind, by half of its length. */
-export function moved(range: Range, now: number, direction: -1 | 1): Record<string, string | null> {
+export function moved(range: Range, now: number, direction: -1 | 1): { from: string; to: string } {
   const { from, to } = ends(range, now);
   const step = (direction * (to - from)) / 2;
   return fixed(from + step, to + step);
