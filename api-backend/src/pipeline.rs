@@ -221,11 +221,17 @@ fn consumers(evidence: &Evidence, now: i64) -> Hop {
     let (skipped, skipped_since) = evidence.skipped;
     let lost = evidence.loss.lost;
     if skipped > 0 {
-        words.push(format!("{} records were gone from Kafka before they could be read", grouped(skipped)));
+        words.push(match skipped {
+            1 => "1 record was gone from Kafka before it could be read".to_owned(),
+            _ => format!("{} records were gone from Kafka before they could be read", grouped(skipped)),
+        });
     }
     if lost > 0 {
         let hosts = hosts(evidence.loss.hosts);
-        words.push(format!("{} reports of {hosts} were sent and did not come", grouped(lost)));
+        words.push(match lost {
+            1 => format!("1 report of {hosts} was sent and did not come"),
+            _ => format!("{} reports of {hosts} were sent and did not come", grouped(lost)),
+        });
     }
     let mut since = [skipped_since, evidence.loss.since.filter(|_| lost > 0)];
     let mut behind_since = None;
@@ -260,7 +266,10 @@ fn backend(evidence: &Evidence, now: i64) -> Hop {
     let mut words = Vec::new();
     let (rejected, rejected_since) = evidence.rejected;
     if rejected > 0 {
-        words.push(format!("{} records were rejected: they are in the dead-letter topic", grouped(rejected)));
+        words.push(match rejected {
+            1 => "1 record was rejected: it is in the dead-letter topic".to_owned(),
+            _ => format!("{} records were rejected: they are in the dead-letter topic", grouped(rejected)),
+        });
     }
     let is_heard = evidence.is_consumer_heard(now);
     let stuck_since = evidence
@@ -412,7 +421,17 @@ mod tests {
         check(
             &|evidence| evidence.rejected = (1, Some(NOW)),
             Status::Losing,
-            "1 records were rejected: they are in the dead-letter topic",
+            "1 record was rejected: it is in the dead-letter topic",
+        );
+        check(
+            &|evidence| {
+                evidence.rejected = (2, Some(NOW));
+                evidence.skipped = (1, Some(NOW));
+                evidence.loss = RecentLoss { hosts: 1, removed: Removed::default(), lost: 1, since: Some(NOW) };
+            },
+            Status::Losing,
+            "1 record was gone from Kafka before it could be read; 1 report of 1 host was sent and did not come; \
+             2 records were rejected: they are in the dead-letter topic",
         );
         check(
             &|evidence| {
