@@ -87,6 +87,40 @@ test("all charts say when it was under the cursor, and what was the day before",
   }
 });
 
+test("a violation is seen over the fills of a stack", async () => {
+  const made = await context(browser);
+  await made.addInitScript(() => {
+    window.drawn = [];
+    for (const name of ["fill", "fillRect"]) {
+      const draw = CanvasRenderingContext2D.prototype[name];
+      CanvasRenderingContext2D.prototype[name] = function (...how) {
+        if (this.canvas.closest(".cpu") && (name === "fillRect" || how[0] instanceof Path2D)) window.drawn.push(name);
+        return draw.apply(this, how);
+      };
+    }
+  });
+  const page = await open(made, `${standalone.url}/hosts/${host.id}?range=15m`);
+  await page.waitForFunction(() => window.drawn.includes("fillRect") && window.drawn.includes("fill"));
+  assert.equal(await page.evaluate(() => window.drawn.at(-1)), "fillRect");
+  assert.deepEqual(made.faults, []);
+  await made.close();
+});
+
+test("time goes on where no report comes", async () => {
+  const made = await context(browser);
+  const page = await open(made, `${standalone.url}/hosts/${host.id}?range=15m`);
+  await over(page).waitFor();
+  const box = await over(page).boundingBox();
+  await page.mouse.move(box.x + box.width - 2, box.y + 40);
+  const time = page.locator(".chart-panel.cpu .cursor-time");
+  await time.waitFor();
+  const seen = new Set();
+  await until("later times", async () => seen.add(await time.innerText()).size > 2);
+  await until("no value", async () => (await page.locator(".chart-panel.cpu .legend b").first().innerText()) === "–");
+  assert.deepEqual(made.faults, []);
+  await made.close();
+});
+
 test("axes have units although the catalog comes late", async () => {
   const made = await context(browser);
   await made.addInitScript(() => {

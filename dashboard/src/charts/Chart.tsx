@@ -210,10 +210,10 @@ function options(latest: { current: Props }, show: (chart: uPlot) => void, width
     ],
     hooks: {
       // the fills of a stack would hide them
-      drawClear: [(chart) => !data.isStacked && drawStretches(chart, latest.current.stretches ?? [], css)],
+      drawClear: [(chart) => !data.isStacked && drawStretches(chart, latest.current.stretches ?? [], css, false)],
       draw: [
         (chart) => {
-          if (data.isStacked) drawStretches(chart, latest.current.stretches ?? [], css);
+          if (data.isStacked) drawStretches(chart, latest.current.stretches ?? [], css, true);
           drawRules(chart, latest.current.rules ?? [], css);
           drawMarks(chart, latest.current.marks ?? [], css);
         },

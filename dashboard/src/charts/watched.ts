@@ -11,7 +11,7 @@ export function alpha(color: string, share: number): string {
   return color + Math.round(share * 255).toString(16).padStart(2, "0");
 }
 
-export function drawStretches(chart: uPlot, stretches: readonly Stretch[], css: Css): void {
+export function drawStretches(chart: uPlot, stretches: readonly Stretch[], css: Css, isOverFills: boolean): void {
   const { ctx, bbox } = chart;
   ctx.save();
   for (const stretch of stretches) {
@@ -19,7 +19,7 @@ export function drawStretches(chart: uPlot, stretches: readonly Stretch[], css: 
     const right = Math.min(bbox.left + bbox.width, chart.valToPos(stretch.to, "x", true));
     if (right < left) continue;
     const color = css(`--${stretch.severity}`);
-    ctx.fillStyle = alpha(color, 0.13);
+    ctx.fillStyle = alpha(color, isOverFills ? 0.22 : 0.13);
     ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
     ctx.fillStyle = color;
     ctx.fillRect(left, bbox.top, Math.max(2, right - left), 2 * devicePixelRatio);

@@ -39,9 +39,10 @@ export function useMachineEvents(id: string, range: Range): Events {
   return events;
 }
 
+/** The range stays beside it: there is a way back. */
 function around(event: MachineEvent): string {
   const at = Date.parse(event.at);
-  const query = new URLSearchParams();
+  const query = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(fixed(at - AROUND_MS, at + AROUND_MS))) if (value) query.set(name, value);
   return `${machinePath(event.kind, event.machine_id)}?${query}`;
 }
