@@ -4,7 +4,7 @@ import { expect, test, vi } from "vitest";
 import { heights } from "../src/charts/axes.ts";
 import type { Rule } from "../src/charts/Chart.tsx";
 import { newest, placeOf } from "../src/charts/cursor.ts";
-import { drawRules } from "../src/charts/watched.ts";
+import { drawRules, worst } from "../src/charts/watched.ts";
 import { fixed, LIVE, moved, rangeOf } from "../src/views/range.ts";
 
 const rule = (value: number, change: Partial<Rule> = {}): Rule => ({ value, severity: "warning", ...change });
@@ -26,6 +26,19 @@ test("a rule lies on the side of what it is about", () => {
   drawRules(chart, [rule(20), rule(30, { isBelow: true }), rule(60)], () => "");
   expect(drawn).toEqual([30, 80]);
   vi.unstubAllGlobals();
+});
+
+test("of violations at the same time the worst is drawn", () => {
+  const violated = (from: number, to: number, severity: "critical" | "warning" | "info") => ({ from, to, severity });
+  expect(worst([violated(0, 40, "warning"), violated(10, 20, "critical"), violated(30, Infinity, "info"), violated(15, 35, "warning"), violated(50, 50, "critical")])).toEqual([
+    violated(0, 10, "warning"),
+    violated(10, 20, "critical"),
+    violated(20, 40, "warning"),
+    violated(40, 50, "info"),
+    violated(50, 51, "critical"),
+    violated(51, Infinity, "info"),
+  ]);
+  expect(worst([violated(0, 1, "info"), violated(2, 3, "info")])).toEqual([violated(0, 1, "info"), violated(2, 3, "info")]);
 });
 
 test("an axis without values has a height all the same", () => {
