@@ -1,19 +1,20 @@
 // The frame around all views: where one can go, whether the stream lives, and what opened just now.
 
-import { Component, useEffect, useRef, useState, useSyncExternalStore, type ReactNode } from "react";
+import { Component, useEffect, useState, useSyncExternalStore, type ReactNode } from "react";
 
 import { api } from "./api/client.ts";
 import { Link } from "./components/Link.tsx";
 import { SeverityMark } from "./components/Marks.tsx";
+import { Notice } from "./components/Notice.tsx";
 import { Settings } from "./components/Settings.tsx";
 import { SignIn } from "./components/SignIn.tsx";
 import { dateAndTime } from "./format/times.ts";
 import { stream } from "./live/live.ts";
-import { machinePath, usePath, viewOf, type View } from "./router.ts";
+import { usePath, viewOf, type View } from "./router.ts";
 import { catalog } from "./state/catalog.ts";
 import { usePreferences } from "./state/preferences.ts";
 import { useStore } from "./state/store.ts";
-import { newest, open } from "./state/violations.ts";
+import { open } from "./state/violations.ts";
 import { spoken, t, type Key } from "./text/index.ts";
 import { FleetView } from "./views/FleetView.tsx";
 import { MachineView } from "./views/MachineView.tsx";
@@ -163,32 +164,6 @@ function favicon(critical: number, hasWarnings: boolean): string {
       ? `<text x="16" y="23" font-family="sans-serif" font-weight="700" font-size="${text.length > 1 ? 17 : 20}" text-anchor="middle" fill="#fff">${text}</text>`
       : `<path d="M5 17h5l4-9 5 15 3-6h5" fill="none" stroke="#fff" stroke-width="3" stroke-linejoin="round"/>`;
   return `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="${color}"/>${inside}</svg>`)}`;
-}
-
-const NOTICE_MS = 12_000;
-
-/** What opened just now, for a while. */
-function Notice() {
-  const violation = useStore(newest);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => {
-    if (!violation) return;
-    timer.current = setTimeout(() => newest.set(null), NOTICE_MS);
-    return () => clearTimeout(timer.current);
-  }, [violation]);
-  return (
-    <div className="notice" role="status" aria-live="polite">
-      {violation && (
-        <p className={violation.severity}>
-          <SeverityMark severity={violation.severity} />
-          <Link href={machinePath(violation.kind, violation.machine_id)}>{violation.machine_name}</Link>
-          <Link href={`/violations/${violation.id}`} className="metric">
-            {violation.metric} {violation.device}
-          </Link>
-        </p>
-      )}
-    </div>
-  );
 }
 
 /** A fault in a view takes the view away, not the page. */

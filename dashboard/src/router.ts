@@ -14,16 +14,25 @@ export type View =
   | { name: "pipeline" }
   | { name: "nowhere" };
 
+/** A part of a path as it was before it was written into it; `null` where nobody writes it so. */
+function decoded(part: string): string | null {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}
+
 /** Keep in step with the paths that the backend answers with the page (api/page.rs). */
 export function viewOf(path: string): View {
-  const [first = "", second, ...more] = path.replace(/^\/|\/$/g, "").split("/");
-  if (more.length > 0) return { name: "nowhere" };
+  const [first, second, ...more] = path.replace(/^\/|\/$/g, "").split("/").map(decoded);
+  if (more.length > 0 || second === null) return { name: "nowhere" };
   if (second !== undefined && (first === "hosts" || first === "containers")) {
-    return { name: "machine", kind: first === "hosts" ? "host" : "container", id: decodeURIComponent(second) };
+    return { name: "machine", kind: first === "hosts" ? "host" : "container", id: second };
   }
   if (first === "violations" && second !== undefined && /^\d+$/.test(second)) return { name: "violations", id: second };
   if (second !== undefined && (first === "thresholds" || first === "silences")) {
-    return { name: first === "thresholds" ? "threshold" : "silence", id: decodeURIComponent(second) };
+    return { name: first === "thresholds" ? "threshold" : "silence", id: second };
   }
   if (second !== undefined) return { name: "nowhere" };
   if (first === "") return { name: "hosts" };

@@ -32,6 +32,9 @@ test("a machine is listed and a violation comes and goes without a reload", asyn
 
   const rule = await standalone.call("POST", "/thresholds", everyCpu(-1));
   await page.locator(".notice p.critical", { hasText: HOSTILE }).waitFor();
+  assert.match(await page.locator(".notice").innerText(), /\d %\s+above -100 %/);
+  await page.locator(".notice").getByRole("button", { name: "Close" }).press("Enter");
+  await page.locator(".notice p").waitFor({ state: "detached" });
   await machine.locator(".severity.critical").waitFor();
   assert.equal(await page.title(), "(1) server-monitoring");
   assert.match(decodeURIComponent(await page.locator("link[rel=icon]").getAttribute("href")), />1</);

@@ -101,6 +101,13 @@ test("files are compressed, kept for long, and nothing else is asked of anybody"
   const again = await fetch(standalone.url, { headers: { "If-None-Match": index.headers.get("etag") } });
   assert.equal(again.status, 304);
   assert.deepEqual(asked.filter((response) => !response.url().startsWith(standalone.url) && !response.url().startsWith("data:")).map((response) => response.url()), []);
+  for (const path of ["/nothing", "/hosts/1/2", "/hosts/%ZZ"]) {
+    const response = await page.goto(standalone.url + path);
+    assert.equal(response.status(), path === "/hosts/%ZZ" ? 200 : 404, path);
+    assert.match((await response.allHeaders())["content-security-policy"], /script-src 'self'/);
+    await page.getByText("There is nothing here.").waitFor();
+    assert.equal(await page.getByRole("link", { name: "To the fleet" }).getAttribute("href"), "/");
+  }
   for (const path of ["/api/v1/nothing", "/api/nothing", "/nothing", "/assets/nothing.js", "/hosts/1/2"]) assert.equal((await fetch(standalone.url + path)).status, 404, path);
   await made.close();
 });

@@ -193,7 +193,7 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1", api)
         .route("/api/openapi.json", get(openapi::show_document))
         .merge(page::routes())
-        .fallback(problem::not_found)
+        .fallback(page::nowhere)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CompressionLayer::new())

@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::RustEmbed;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{App, Problem};
+use super::{App, Problem, problem};
 
 #[derive(RustEmbed)]
 #[folder = "../dashboard/dist"]
@@ -61,6 +61,17 @@ async fn index(headers: HeaderMap) -> Response {
     }
 }
 
+/// People who followed a crooked link are told so by the page, with the way back; programs get a problem.
+pub(super) async fn nowhere(method: Method, uri: Uri, mut headers: HeaderMap) -> Response {
+    let is_page = ["/api/", "/assets/"].iter().all(|other| !uri.path().starts_with(other));
+    if !is_page || !matches!(method, Method::GET | Method::HEAD) || !takes_html(&headers) {
+        return problem::not_found(uri).await.into_response();
+    }
+    // "not modified" would say that it is there
+    headers.remove(header::IF_NONE_MATCH);
+    (StatusCode::NOT_FOUND, [(header::CONTENT_SECURITY_POLICY, POLICY)], index(headers).await).into_response()
+}
+
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     // a browser that has an older page open asks for files that are no more
     serve(&format!("{ASSETS}{name}"), &headers).ok_or_else(|| Problem::no_such("file", &name))
@@ -96,6 +107,13 @@ fn kind(path: &str) -> Option<&'static str> {
     })
 }
 
+/// As browsers do when somebody follows a link; `*/*` is what programs say.
+fn takes_html(headers: &HeaderMap) -> bool {
+    let all = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|value| value.split(','))
+        .any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html"))
+}
+
 fn takes_gzip(accepted: &str) -> bool {
     let mut words = accepted.split(',').map(|word| word.split_once(';').unwrap_or((word, "")));
     words.any(|(word, weight)| {
@@ -121,6 +139,22 @@ mod tests {
         {
             assert_eq!(takes_gzip(accepted), takes, "{accepted}");
         }
+    }
+
+    #[test]
+    fn browsers_take_html_and_programs_do_not_ask_for_it() {
+        for (accepted, takes) in [
+            ("", false),
+            ("*/*", false),
+            ("application/json", false),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json, Text/HTML;q=0.5", true),
+            ("text/html5", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accepted.parse().unwrap())]);
+            assert_eq!(takes_html(&headers), takes, "{accepted}");
+        }
+        assert!(!takes_html(&HeaderMap::new()));
     }
 
     #[test]

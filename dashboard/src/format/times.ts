@@ -23,9 +23,17 @@ function shown(at: At, options: Intl.DateTimeFormatOptions): string {
   return at === null || at === undefined ? "–" : format(options).format(new Date(at));
 }
 
+const yearOf = (at: number | string) => shown(at, { year: "numeric" });
+
+/** With the year where it is another one than this. */
+function near(at: At, options: Intl.DateTimeFormatOptions): string {
+  const isOther = at !== null && at !== undefined && yearOf(at) !== yearOf(Date.now());
+  return shown(at, isOther ? { year: "numeric", ...options } : options);
+}
+
 export const dateAndTime = (at: At) =>
-  shown(at, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
-export const minute = (at: At) => shown(at, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  near(at, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const minute = (at: At) => near(at, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 /** The time of the day alone. */
 export const hour = (at: At) => shown(at, { hour: "2-digit", minute: "2-digit" });
 export const day = (at: At) => shown(at, { year: "numeric", month: "short", day: "numeric" });

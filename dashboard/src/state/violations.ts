@@ -23,8 +23,6 @@ export interface Open {
 const NOTHING: Open = { isCut: false, all: new Map(), byMachine: new Map(), counts: { critical: 0, warning: 0, info: 0 } };
 
 export const open = new Store<Open>(NOTHING);
-/** The newest that opened while the page was there, for the notice. */
-export const newest = new Store<Violation | null>(null);
 /** Whether the list was read once. */
 export const isRead = new Store(false);
 /** Why the list could not be read; it is read again when the stream is back. */
@@ -59,7 +57,6 @@ export function take(violation: Violation): void {
   meanwhile?.set(violation.id, violation);
   if (violation.closed_at) {
     all.delete(violation.id);
-    if (newest.get()?.id === violation.id) newest.set(null);
   } else {
     // only lists say whether its host is down
     const isDown = violation.host_is_down ?? all.get(violation.id)?.host_is_down;
@@ -122,11 +119,7 @@ function hostChanged({ kind, host_id }: HostEvent, isDown: boolean): void {
 
 export function start(): void {
   onLive(() => void reload());
-  on<Violation>("violation.opened", (violation) => {
-    take(violation);
-    if (!violation.closed_at) newest.set(violation);
-  });
-  for (const name of ["violation.silenced", "violation.acknowledged", "violation.closed"]) on<Violation>(name, take);
+  for (const name of ["violation.opened", "violation.silenced", "violation.acknowledged", "violation.closed"]) on<Violation>(name, take);
   on<HostEvent>("machine.down", (event) => hostChanged(event, event.state === "down"));
   on<HostEvent>("machine.up", (event) => hostChanged(event, false));
 }

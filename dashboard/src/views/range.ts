@@ -30,6 +30,11 @@ export function ends(range: Range, now: number): { from: number; to: number } {
   return range.type === "fixed" ? range : { from: now - range.ms, to: now };
 }
 
+/** The smallest stretch up to now that has a time in it. */
+export function liveSince(at: number, now: number): RangeName {
+  return (Object.keys(RANGES) as RangeName[]).find((name) => now - at <= RANGES[name]) ?? "400d";
+}
+
 /** The query of a fixed stretch. */
 export function fixed(from: number, to: number): { from: string; to: string } {
   const middle = (from + to) / 2;

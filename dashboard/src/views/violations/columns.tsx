@@ -9,7 +9,7 @@ import { duration } from "../../format/numbers.ts";
 import { dateAndTime, minute } from "../../format/times.ts";
 import { machinePath } from "../../router.ts";
 import { t, type Key } from "../../text/index.ts";
-import { fixed } from "../range.ts";
+import { fixed, liveSince } from "../range.ts";
 import { valueText } from "../threshold-text.ts";
 
 export interface Shown {
@@ -34,13 +34,14 @@ export interface Column {
 /** What is shown around a violation when somebody looks at it. */
 const AROUND_MS = 10 * 60_000;
 
-/** Its machine, when it was violated. */
+/** Its machine, when it was violated; live where it still is. */
 export function around(violation: Violation, now: number): string {
   const path = machinePath(violation.kind, violation.machine_id);
   if (violation.kind === "pipeline") return path;
-  const closed = violation.closed_at ? Date.parse(violation.closed_at) : now;
+  const opened = Date.parse(violation.opened_at);
+  if (!violation.closed_at) return `${path}?range=${liveSince(opened, now)}`;
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(fixed(Date.parse(violation.opened_at) - AROUND_MS, closed + AROUND_MS))) if (value) query.set(name, value);
+  for (const [name, value] of Object.entries(fixed(opened - AROUND_MS, Date.parse(violation.closed_at) + AROUND_MS))) if (value) query.set(name, value);
   return `${path}?${query}`;
 }
 
@@ -115,7 +116,7 @@ export const COLUMNS: readonly Column[] = [
       </>
     ),
   },
-  { id: "opened", title: "violations.opened", width: "124px", rank: 2, render: ({ violation }) => dateAndTime(violation.opened_at) },
+  { id: "opened", title: "violations.opened", width: "minmax(124px, 148px)", rank: 2, render: ({ violation }) => dateAndTime(violation.opened_at) },
   {
     id: "lasted",
     title: "violations.lasted",
