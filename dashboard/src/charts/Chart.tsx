@@ -197,7 +197,7 @@ function options(latest: { current: Props }, show: (chart: uPlot) => void, width
     series,
     bands,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 16, 0, 0],
     tzDate: (at) => uPlot.tzDate(new Date(at), zone()),
     cursor: { sync: { key: SYNC }, drag: { x: true, y: false, setScale: false }, points: { size: 5 }, y: false },
     scales: {
