@@ -111,3 +111,21 @@ test("files are compressed, kept for long, and nothing else is asked of anybody"
   for (const path of ["/api/v1/nothing", "/api/nothing", "/nothing", "/assets/nothing.js", "/hosts/1/2"]) assert.equal((await fetch(standalone.url + path)).status, 404, path);
   await made.close();
 });
+
+test("in a hand machines are sorted, their network is seen, and what is silent says so", async () => {
+  const made = await context(browser, { viewport: PHONE });
+  const page = await open(made, `${standalone.url}/`);
+  await page.locator(".machines .row .network").first().waitFor();
+  await page.getByLabel("Sort").selectOption({ label: "CPU" });
+  await page.waitForURL(/sort=-cpu/);
+  await page.getByRole("button", { name: "The other way round" }).click();
+  await page.waitForURL(/sort=cpu/);
+  const [nav, last] = [await page.locator(".top nav").boundingBox(), await page.locator(".top nav a").last().boundingBox()];
+  assert.ok(last.x + last.width <= nav.x + nav.width, `Pipeline ends at ${last.x + last.width} of ${nav.x + nav.width}`);
+  await page.getByRole("link", { name: "db-02" }).click();
+  await page.locator(".machine-head .standing", { hasText: /^(late|down) since / }).waitFor();
+  await page.locator(".machine-head .past", { hasText: "as of the last report" }).waitFor();
+  assert.equal(await page.locator(".machine-head .counts").getAttribute("href"), `/violations?machine_id=${page.url().split("/").pop()}`);
+  assert.deepEqual(made.faults, []);
+  await made.close();
+});

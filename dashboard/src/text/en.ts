@@ -43,6 +43,7 @@ export const en = {
   "fleet.empty.hint": "Start a collector on a host; it appears here with its first report.",
   "fleet.none": "No machine matches.",
   "fleet.clear": "Clear filters",
+  "fleet.turn": "The other way round",
   "fleet.violating": "with violations",
   "status.up": "up",
   "status.late": "late",

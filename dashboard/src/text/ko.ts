@@ -44,6 +44,7 @@ export const ko: Record<Key, string> = {
   "fleet.empty.hint": "호스트에서 수집기를 시작하면 첫 보고와 함께 여기에 나타납니다.",
   "fleet.none": "조건에 맞는 머신이 없습니다.",
   "fleet.clear": "필터 지우기",
+  "fleet.turn": "반대 순서로",
   "fleet.violating": "위반 있음",
   "status.up": "정상",
   "status.late": "지연",

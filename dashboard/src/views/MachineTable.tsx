@@ -30,8 +30,12 @@ const RANKS: [number, 1 | 2 | 3][] = [
   [820, 2],
   [0, 1],
 ];
-/** Below it a row has two lines. */
+/** Below it a row is a card of three lines. */
 const NARROW_PX = 620;
+const ROW_PX = 35;
+const CARD_PX = 88;
+/** What a card shows although there is little room. */
+const ON_CARDS = ["network"];
 
 interface Props {
   fleet: FleetStore;
@@ -74,7 +78,8 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
 
   const isNarrow = room < NARROW_PX;
   const rank = RANKS.find(([px]) => room >= px)?.[1] ?? 1;
-  const columns = useMemo(() => COLUMNS[kind].filter((column) => column.rank <= rank && !(hostId !== undefined && column.id === "host")), [kind, rank, hostId]);
+  const known = useMemo(() => COLUMNS[kind].filter((column) => !(hostId !== undefined && column.id === "host")), [kind, hostId]);
+  const columns = useMemo(() => known.filter((column) => column.rank <= rank || (isNarrow && ON_CARDS.includes(column.id))), [known, rank, isNarrow]);
   const style: CSSProperties = isNarrow ? {} : { gridTemplateColumns: columns.map((column) => column.width).join(" ") };
   const lines = order.lines;
 
@@ -86,6 +91,9 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
     [lines, kind],
   );
 
+  const sorted = choice.sort.replace(/^-/, "");
+  const direction = choice.sort.startsWith("-") ? "descending" : "ascending";
+  /** Its own order first, then the other one. */
   const sortBy = (column: Column) => {
     const first = column.isText ? column.id : `-${column.id}`;
     const other = column.isText ? `-${column.id}` : column.id;
@@ -93,42 +101,81 @@ export function MachineTable({ fleet, choice, scroller }: Props) {
   };
 
   return (
-    <div className={`machines ${kind} ${isNarrow ? "narrow" : ""}`} ref={box} role="table" aria-rowcount={lines.length + 1} aria-label={t(kind === "host" ? "fleet.hosts" : "fleet.containers")}>
-      <div className="head" role="row" style={style}>
-        {columns.map((column) => {
-          const isSorted = choice.sort.replace(/^-/, "") === column.id;
-          const direction = choice.sort.startsWith("-") ? "descending" : "ascending";
-          return (
-            <div key={column.id} role="columnheader" className={column.isText ? "" : "right"} aria-sort={isSorted ? direction : "none"}>
-              {column.key ? (
-                <button onClick={() => sortBy(column)} className={isSorted ? direction : ""}>
-                  {t(column.title)}
-                </button>
-              ) : (
-                <span>{t(column.title)}</span>
-              )}
-            </div>
-          );
-        })}
+    <>
+      {isNarrow && <Sorting columns={known} sorted={sorted} direction={direction} sortBy={sortBy} />}
+      <div className={`machines ${kind} ${isNarrow ? "narrow" : ""}`} ref={box} role="table" aria-rowcount={lines.length + 1} aria-label={t(kind === "host" ? "fleet.hosts" : "fleet.containers")}>
+        <div className="head" role="row" style={style}>
+          {columns.map((column) => {
+            const isSorted = sorted === column.id;
+            return (
+              <div key={column.id} role="columnheader" className={column.isText ? "" : "right"} aria-sort={isSorted ? direction : "none"}>
+                {column.key ? (
+                  <button onClick={() => sortBy(column)} className={isSorted ? direction : ""}>
+                    {t(column.title)}
+                  </button>
+                ) : (
+                  <span>{t(column.title)}</span>
+                )}
+              </div>
+            );
+          })}
+        </div>
+        <div {...handlers} role="presentation">
+          <Rows
+            count={lines.length}
+            rowPx={isNarrow ? CARD_PX : ROW_PX}
+            scroller={scroller}
+            onWindow={show}
+            row={(index) => {
+              const line = lines[index];
+              if (!line) return null;
+              if (line.type === "group") return <GroupLine key={`group ${line.name}`} fleet={fleet} line={line} label={choice.group} index={index} />;
+              const { row } = line;
+              const of = violations.byMachine.get(row.id) ?? NONE;
+              const spark = sparks[kind].get(row.id);
+              return <MachineRow key={row.id} kind={kind} row={row} version={row.version} status={fleet.status(row)} violations={of} spark={spark} maintenance={maintenanceOf(kind, row)} columns={columns} style={style} index={index} hostName={hostId === undefined ? hostName(row) : ""} />;
+            }}
+          />
+        </div>
+        {lines.length === 0 && order.size > 0 && <div className="nothing">{t("fleet.none")}</div>}
       </div>
-      <div {...handlers} role="presentation">
-        <Rows
-          count={lines.length}
-          rowPx={isNarrow ? 68 : 35}
-          scroller={scroller}
-          onWindow={show}
-          row={(index) => {
-            const line = lines[index];
-            if (!line) return null;
-            if (line.type === "group") return <GroupLine key={`group ${line.name}`} fleet={fleet} line={line} label={choice.group} index={index} />;
-            const { row } = line;
-            const of = violations.byMachine.get(row.id) ?? NONE;
-            const spark = sparks[kind].get(row.id);
-            return <MachineRow key={row.id} kind={kind} row={row} version={row.version} status={fleet.status(row)} violations={of} spark={spark} maintenance={maintenanceOf(kind, row)} columns={columns} style={style} index={index} hostName={hostId === undefined ? hostName(row) : ""} />;
-          }}
-        />
-      </div>
-      {lines.length === 0 && order.size > 0 && <div className="nothing">{t("fleet.none")}</div>}
+    </>
+  );
+}
+
+interface SortingProps {
+  columns: readonly Column[];
+  sorted: string;
+  direction: "ascending" | "descending";
+  sortBy: (column: Column) => void;
+}
+
+/** In place of the heads, where there are none. */
+function Sorting({ columns, sorted, direction, sortBy }: SortingProps) {
+  const sortable = columns.filter((column) => column.key);
+  const current = sortable.find((column) => column.id === sorted);
+  const choose = (id: string) => {
+    const column = sortable.find((column) => column.id === id);
+    if (column) sortBy(column);
+  };
+  return (
+    <div className="sorting">
+      <label>
+        {t("violations.sort")}{" "}
+        <select value={current?.id ?? ""} onChange={(event) => choose(event.target.value)}>
+          {!current && <option value="" />}
+          {sortable.map((column) => (
+            <option key={column.id} value={column.id}>
+              {t(column.title)}
+            </option>
+          ))}
+        </select>
+      </label>
+      {current && (
+        <button onClick={() => sortBy(current)} aria-label={t("fleet.turn")} title={t("fleet.turn")}>
+          {direction === "ascending" ? "↑" : "↓"}
+        </button>
+      )}
     </div>
   );
 }
