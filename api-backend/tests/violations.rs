@@ -4,6 +4,8 @@
 
 mod support;
 
+use api_backend::history::{QUARTER_MS, seal};
+use api_backend::store;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::{Backend, cpu_rule, now_ms, on_every_database, report};
@@ -111,6 +113,35 @@ async fn a_container_that_ran_and_is_gone_is_missing_until_it_is_back() {
         assert_eq!((open.len(), &open[0]["metric"]), (1, &json!("container.stopped")));
         let closed = backend.items("/violations?metric=container.missing&state=closed").await;
         assert_eq!((&closed[0]["close_reason"], &closed[0]["closed_value"]), (&json!("recovered"), &json!(0.0)));
+        backend.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_of_which_only_late_reports_tell_is_not_missing_when_they_are_sealed() {
+    on_every_database(async |database| {
+        let backend = Backend::start(&database).await;
+        let missing = json!({"scope": {"kind": "container"}, "metric": "container.missing", "direction": "above", "value": 0, "severity": "info"});
+        backend.only_thresholds(&[missing]).await;
+        let (web, ghost) = (("web", "running", 0.5), ("ghost", "running", 0.5));
+        let start = now_ms() - 2 * QUARTER_MS - 60_000;
+        backend.ingest(&[report("a", start, 0.1, &[web])]).await;
+        backend.ingest(&[report("a", start - 2_000, 0.1, &[web, ghost])]).await;
+        let later = start + 2 * QUARTER_MS;
+        backend.ingest(&[report("a", later, 0.1, &[web])]).await;
+        let store = store::connect(&database.url.parse().unwrap()).await.unwrap();
+        for head in seal::due(&store, later).await.unwrap() {
+            seal::seal(&store, head).await.unwrap();
+        }
+        let ghosts = backend.items("/machines?q=ghost&status=gone").await;
+        assert_eq!((ghosts.len(), &ghosts[0]["state"]), (1, &json!("unknown")), "{ghosts:?}");
+        backend.ingest(&[report("a", later + 2_000, 0.1, &[web])]).await;
+        assert_eq!(backend.items("/violations").await, Vec::<Value>::new());
+        // once it is seen in time it can be missing
+        backend.ingest(&[report("a", later + 4_000, 0.1, &[web, ghost])]).await;
+        backend.ingest(&[report("a", later + 6_000, 0.1, &[web])]).await;
+        assert_eq!(backend.items("/violations?state=open").await[0]["machine_name"], "ghost");
         backend.stop().await;
     })
     .await;

@@ -23,6 +23,10 @@ use crate::thresholds::{Kind, MachineReadings, machine_readings};
 /// Reports that are sealed at once; a quarter of an hour of a host has 450 as a rule.
 pub const REPORTS_AT_ONCE: i64 = 5_000;
 
+/// State of a container of which only late reports tell. Those are not evaluated, and so it cannot be missing, either: it would be from the
+/// moment on at which it happens to be sealed.
+const UNEVALUATED: &str = "unknown";
+
 const NOT_ITS_TIME: &str = "a report is stored under another time than its own or the next that was free";
 
 /// What sealing did.
@@ -166,14 +170,15 @@ impl Work {
         })
     }
 
-    /// Describes the containers that are not registered. Which those are.
+    /// Describes the containers that are not registered: late reports alone tell of them. Which those are.
     fn note_unknown(&self, form: &HostReport, at: i64, unknown: &mut HashMap<String, MachineRow>) -> Vec<String> {
         let machines = machine_readings(form).into_iter();
         let here = machines.filter(|machine| !self.machines.contains_key(&(machine.kind, machine.identity.clone())));
         let note = |readings: MachineReadings<'_>| {
             let row = describe(self.host_key, (form, at), &readings);
             let first_seen_at = unknown.get(&readings.identity).map_or(at, |row| row.first_seen_at);
-            unknown.insert(readings.identity.clone(), MachineRow { first_seen_at, gone_at: Some(at), ..row });
+            let (state, gone_at) = (UNEVALUATED.to_owned(), Some(at));
+            unknown.insert(readings.identity.clone(), MachineRow { state, first_seen_at, gone_at, ..row });
             readings.identity
         };
         here.map(note).collect()
