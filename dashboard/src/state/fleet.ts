@@ -54,9 +54,12 @@ const RUNNING = ["running", "paused", "restarting"];
 /** Where each column is among a row's values, as the backend said last. */
 const learnt: Record<Kind, Map<string, number>> = { host: new Map(), container: new Map() };
 
+/** Silence after which the backend calls a host late. */
+export const lateAfterMs = (intervalMs: number) => Math.max(2 * intervalMs, 5_000);
+
 /** A host that says nothing is late before the backend calls it down. */
 export function isLate(silenceMs: number, intervalMs: number): boolean {
-  return silenceMs > Math.max(2 * intervalMs, 5_000) + 1_000;
+  return silenceMs > lateAfterMs(intervalMs) + 1_000;
 }
 
 export type Loading = { state: "loading" | "ready"; error: string | null };

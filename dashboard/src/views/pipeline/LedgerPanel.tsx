@@ -6,13 +6,10 @@ import { Scrolls } from "../../components/Scrolls.tsx";
 import { count } from "../../format/numbers.ts";
 import { hour, minute } from "../../format/times.ts";
 import { t } from "../../text/index.ts";
-
-type Hour = Pipeline["ledger"]["hours"][number];
+import { removed } from "./collectors.ts";
 
 /** One bar of so many says its hour. */
 const LABELLED = 4;
-
-const removed = ({ thinned, dropped, damaged }: Hour) => thinned + dropped + damaged;
 
 export function LedgerPanel({ pipeline }: { pipeline: Pipeline }) {
   const { totals, hours } = pipeline.ledger;

@@ -8,6 +8,7 @@ import { dateAndTime } from "../../format/times.ts";
 import { fleets } from "../../state/fleet.ts";
 import { useStore } from "../../state/store.ts";
 import { t, type Key } from "../../text/index.ts";
+import { removed } from "./collectors.ts";
 import { flowed, rateOf, type Flow, type Place } from "./flow.ts";
 
 type Figure = [name: string, value: string, isBad?: boolean];
@@ -20,7 +21,7 @@ export function Picture({ pipeline }: { pipeline: Pipeline }) {
   const consumed = perSecond("pipeline.moved", useFlow(pipeline, "position"));
   const { totals } = pipeline.ledger;
   const sum = (values: (number | null | undefined)[]) => values.reduce<number>((all, value) => all + (value ?? 0), 0);
-  const removed = totals.thinned + totals.dropped + totals.damaged;
+  const taken = removed(totals);
   const lag = Math.max(0, ...pipeline.partitions.map((partition) => partition.lag_seconds ?? 0));
   const waiting = sum(pipeline.partitions.map((partition) => partition.lag_records));
   const consumers = new Set(pipeline.partitions.map((partition) => partition.consumer)).size;
@@ -36,7 +37,7 @@ export function Picture({ pipeline }: { pipeline: Pipeline }) {
       figures: [
         [t("pipeline.hosts"), String(hosts)],
         [t("pipeline.spool"), count(spooled)],
-        [t("pipeline.removed"), count(removed), removed > 0],
+        [t("pipeline.removed"), count(taken), taken > 0],
       ],
     },
     {

@@ -1,7 +1,7 @@
 // All collectors: first those of which the backend says that something is wrong, then the others. Pure.
 
 import type { Pipeline } from "../../api/client.ts";
-import type { Row } from "../../state/fleet.ts";
+import { lateAfterMs, type Row } from "../../state/fleet.ts";
 
 export interface Collector {
   hostId: string;
@@ -21,8 +21,10 @@ export interface Collector {
 
 type Told = Pipeline["hosts"][number];
 
-/** Silent for longer than between two reports: as the backend calls a host late. */
-const isSilent = (ageMs: number, intervalMs: number) => ageMs > Math.max(5_000, 2 * intervalMs);
+const isSilent = (ageMs: number, intervalMs: number) => ageMs > lateAfterMs(intervalMs);
+
+/** What collectors took away themselves. */
+export const removed = ({ thinned, dropped, damaged }: { thinned: number; dropped: number; damaged: number }) => thinned + dropped + damaged;
 
 export function collectors(told: readonly Told[], hosts: Iterable<Row>, at: number): Collector[] {
   const rows = new Map([...hosts].map((row) => [row.hostId, row]));
@@ -40,7 +42,7 @@ export function collectors(told: readonly Told[], hosts: Iterable<Row>, at: numb
       lateMs: silent ? at - newestAt : host.late_seconds * 1_000,
       isSilent: silent,
       spool: { reports: host.spool_reports ?? 0, bytes: host.spool_bytes ?? 0 },
-      missing: { removed: host.missing.thinned + host.missing.dropped + host.missing.damaged, lost: host.missing.lost },
+      missing: { removed: removed(host.missing), lost: host.missing.lost },
     };
   });
   const others = [...rows.values()].map((row) => {
